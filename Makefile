@@ -1,0 +1,78 @@
+# Needs Python 3.11 or newer, and make. Everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CREATED := $(VENV)/.created
+RUNTIME := $(VENV)/.requirements-installed
+DEV := $(VENV)/.requirements-dev-installed
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run cluster test test-servers test-embedded chaos check lint format bench
+.PHONY: screenshots browser clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## Serve on this machine, SQLite and one process (PORT=8000)
+	@RATE_LIMITS=$${RATE_LIMITS:-off} exec $(PY) manage.py serve
+
+cluster: $(DEV) ## Serve with PostgreSQL, Redis and several processes (WEB_PROCESSES=2)
+	@RATE_LIMITS=$${RATE_LIMITS:-off} exec $(PY) -m deploy.cluster
+
+test: test-servers test-embedded ## Test everything, on both backends
+
+test-servers: $(DEV) browser ## The whole suite on PostgreSQL and Redis
+	$(PY) -m pytest
+
+test-embedded: $(DEV) ## The suite on SQLite; e2e and chaos tests choose their own backend
+	$(PY) -m pytest --backend=embedded -m "not e2e and not chaos"
+
+chaos: $(DEV) ## The long chaos run, half an hour (CHAOS_SEED, CHAOS_FAULTS, CHAOS_VOTES, CHAOS_SOCKETS)
+	$(PY) -m tests.chaos
+	CHAOS_LONG=1 CHAOS_MUTANTS=all $(PY) -m pytest -s -o log_cli=false tests/chaos
+
+check: format lint test ## What to run before a commit: format, lint, test
+
+lint: $(DEV) ## Ruff, its formatter's check, and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy .
+
+format: $(DEV) ## Format the code and fix what ruff can fix
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(DEV) ## The figures of docs/performance.md (ARGS="..." goes to python -m bench)
+	$(PY) -m bench $(ARGS)
+
+screenshots: $(DEV) browser ## Pictures of every page and state, in test-artifacts/screenshots/
+	$(PY) -m tests.e2e.screenshots $(ARGS)
+
+browser: $(DEV)
+	@$(PY) -m tests.ensure_browser
+
+clean: ## Remove caches and what the tests left; data/ and .venv stay
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-artifacts staticfiles
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Stamps: an up-to-date environment costs nothing, a changed requirements file reinstalls.
+$(CREATED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "livepoll needs Python 3.11 or newer; '$(PYTHON)' is not. Try: make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments with pip. On Debian and Ubuntu:" >&2; \
+	  echo "  apt-get install python3-venv" >&2; \
+	  exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): requirements.txt $(CREATED)
+	$(PIP_INSTALL) -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,147 @@
+"""Accounts: who wants to own polls, or vote where a poll asks for an account.
+
+A token is a JWT that says which account it is; nothing is stored of a session.
+"""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from polls import errors
+from polls.api.callers import caller_of
+from polls.api.schema import ACCOUNT_AUTH, BODY_REFUSALS, endpoint
+
+
+class CredentialsSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=128, trim_whitespace=False)
+
+
+class AccountSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+
+
+class TokensSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="For `Authorization: Bearer`; 12 hours.")
+    refresh = serializers.CharField(help_text="For a new access token; 30 days.")
+
+
+class RefreshRequestSerializer(serializers.Serializer[Any]):
+    refresh = serializers.CharField()
+
+
+class NewAccountSerializer(AccountSerializer, TokensSerializer):
+    pass
+
+
+def _credentials(request: Request) -> dict[str, str]:
+    serializer = CredentialsSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _tokens(user: User) -> dict[str, str]:
+    refresh = RefreshToken.for_user(user)
+    return {"access": str(refresh.access_token), "refresh": str(refresh)}
+
+
+class AccountsView(APIView):
+    @endpoint(
+        "Make an account",
+        operation_id="accounts_create",
+        answers={201: NewAccountSerializer},
+        refuses=BODY_REFUSALS,
+        request=CredentialsSerializer,
+        auth=[{}],
+    )
+    def post(self, request: Request) -> Response:
+        given = _credentials(request)
+        try:
+            User.username_validator(given["username"])
+        except ValidationError as error:
+            raise _invalid("username", error) from None
+        user = User(username=given["username"])
+        try:
+            validate_password(given["password"], user)
+        except ValidationError as error:
+            raise _invalid("password", error) from None
+        user.set_password(given["password"])
+        try:
+            with transaction.atomic():
+                user.save()
+        except IntegrityError:
+            taken = {"field": "username", "code": "unique", "detail": "This name is taken."}
+            raise errors.Invalid(errors=[taken]) from None
+        body = {"id": user.pk, "username": user.username, **_tokens(user)}
+        return Response(body, status=201)
+
+
+class TokenView(APIView):
+    @endpoint(
+        "Sign in",
+        operation_id="accounts_token",
+        answers={200: TokensSerializer},
+        refuses=(*BODY_REFUSALS, errors.InvalidCredentials),
+        request=CredentialsSerializer,
+        auth=[{}],
+    )
+    def post(self, request: Request) -> Response:
+        user = authenticate(request._request, **_credentials(request))
+        if not isinstance(user, User):
+            raise errors.InvalidCredentials
+        return Response(_tokens(user))
+
+
+class RefreshView(APIView):
+    @endpoint(
+        "A new access token",
+        operation_id="accounts_refresh",
+        answers={200: TokensSerializer},
+        refuses=(*BODY_REFUSALS, errors.InvalidToken),
+        request=RefreshRequestSerializer,
+        auth=[{}],
+    )
+    def post(self, request: Request) -> Response:
+        serializer = RefreshRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            refresh = RefreshToken(serializer.validated_data["refresh"])
+            user = User.objects.get(pk=refresh["user_id"], is_active=True)
+        except (TokenError, KeyError, User.DoesNotExist):
+            raise errors.InvalidToken from None
+        return Response(_tokens(user))
+
+
+class MeView(APIView):
+    @endpoint(
+        "Your account",
+        operation_id="accounts_me",
+        answers={200: AccountSerializer},
+        refuses=(errors.InvalidToken,),
+        auth=ACCOUNT_AUTH,
+    )
+    def get(self, request: Request) -> Response:
+        account_id = caller_of(request).account_id
+        user = User.objects.filter(pk=account_id, is_active=True).first() if account_id else None
+        if user is None:
+            raise errors.InvalidToken
+        return Response({"id": user.pk, "username": user.username})
+
+
+def _invalid(field: str, error: ValidationError) -> errors.Invalid:
+    found = [
+        {"field": field, "code": one.code or "invalid", "detail": " ".join(one.messages)}
+        for one in error.error_list
+    ]
+    return errors.Invalid(errors=found)

@@ -1,0 +1,63 @@
+"""The front door: which door serves which path. Wiring only.
+
+`POST …/votes/` and `GET …/results/` go to the lean doors, sockets to the poll consumer,
+probes to `livepoll.health`, everything else to Django.
+"""
+
+import os
+import re
+import warnings
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livepoll.settings")
+
+from django.core.asgi import get_asgi_application
+
+# WhiteNoise hands out files by synchronous iterators; they are small and read in a thread.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
+
+django_application = get_asgi_application()
+
+# Everything below needs the app registry that the line above filled.
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+from livepoll.door_guard import guarded  # noqa: E402
+from livepoll.health import healthz, readyz  # noqa: E402
+from livepoll.rate_limits import RateLimits  # noqa: E402
+from livepoll.request_ids import with_request_ids  # noqa: E402
+from polls.api.results_endpoint import show_results  # noqa: E402
+from polls.api.vote_endpoint import cast_vote  # noqa: E402
+from realtime.hub import running_hub  # noqa: E402
+from realtime.lifespan import lifespan  # noqa: E402
+from realtime.routing import websocket_application  # noqa: E402
+
+_PROBES = {"/healthz": healthz, "/readyz": readyz}
+_LEAN_PATH = re.compile(r"/api/v1/polls/([^/]+)/(votes|results)/?")
+_LEAN_DOORS = {("POST", "votes"): cast_vote, ("GET", "results"): show_results}
+
+
+async def http_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    probe = _PROBES.get(scope["path"].rstrip("/"))
+    if probe is not None:
+        await probe(scope, receive, send)
+        return
+    running_hub()  # whoever votes here is told to screens from here
+    match = _LEAN_PATH.fullmatch(scope["path"])
+    if match is not None:
+        door = _LEAN_DOORS.get((scope["method"], match[2]))
+        if door is not None:
+            await door(match[1], scope, receive, send)
+            return
+    await django_application(scope, receive, send)
+
+
+limited = RateLimits() if settings.RATE_LIMITS else lambda door: door
+
+application = ProtocolTypeRouter(
+    {
+        "http": with_request_ids(guarded(limited(http_application))),
+        "websocket": limited(websocket_application),
+        "lifespan": lifespan,
+    }
+)

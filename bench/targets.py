@@ -1,0 +1,45 @@
+"""What the figures have to reach: ratios first, for they hold on other machines as well."""
+
+from bench.report import Target
+
+_FANOUT = "fan-out/livepoll, uvicorn/frames/s"
+_PLAIN_FANOUT = "fan-out/plain, daphne/frames/s"
+_VOTES = "votes/livepoll, one process, one poll/votes/s"
+_MANY_POLLS = "votes/livepoll, one process, 100 polls/votes/s"
+_PGBENCH = "votes/pgbench, single-row inserts"
+_EMPTY = "votes/livepoll, empty table/votes/s"
+_SOCKETS = "sockets/livepoll, uvicorn"
+_ECHO = "reads/bare ASGI echo/requests/s"
+_SCREEN = "vote to screen/livepoll, 5,000 screens, 1,000 votes/s/p99"
+_STORM = "storm/livepoll, restart under 5,000 screens/all live and right"
+_MEMORY = "memory/livepoll, 360,000 votes/last over first quarter"
+
+TARGETS = [
+    Target("Fan-out beside Nchan", _FANOUT, 0.75, "fan-out/Nchan/frames/s"),
+    Target("Fan-out beside Socket.IO", _FANOUT, 1.0, "fan-out/Socket.IO/frames/s"),
+    Target("Fan-out beside plain", _FANOUT, 20, _PLAIN_FANOUT),
+    Target(
+        "Fan-out on Daphne beside plain", "fan-out/livepoll, daphne/frames/s", 7, _PLAIN_FANOUT
+    ),
+    Target(
+        "Fan-out of two processes", "fan-out/livepoll, uvicorn, 2 processes/frames/s", 1.0, _FANOUT
+    ),
+    Target("Votes beside pgbench", _VOTES, 1.0, f"{_PGBENCH}, simple protocol/votes/s"),
+    Target("Votes beside pgbench prepared", _VOTES, 1.0, f"{_PGBENCH}, prepared protocol/votes/s"),
+    Target("Votes beside plain", _VOTES, 25, "votes/plain, daphne/votes/s"),
+    Target("Votes over 100 polls", _MANY_POLLS, 0.7, _VOTES),
+    Target("Votes, other polls full", "votes/livepoll, full table, other polls/votes/s",
+           0.9, _EMPTY),
+    Target("Votes, the poll full", "votes/livepoll, full table, same poll/votes/s", 0.9, _EMPTY),
+    Target("Votes on SQLite", "votes/livepoll, SQLite, one poll/votes/s", 1.0, _VOTES),
+    Target(
+        "Votes of two processes", "votes/livepoll, two processes, one poll/votes/s", 1.0, _VOTES
+    ),
+    Target("Vote to screen, ms", _SCREEN, 250, is_ceiling=True),
+    Target("KB a socket", f"{_SOCKETS}/resident memory a socket", 25, is_ceiling=True),
+    Target("Connects/s", f"{_SOCKETS}/connects/s", 2_000),
+    Target("Idle CPU, % of a core", f"{_SOCKETS}/idle CPU", 3, is_ceiling=True),
+    Target("Right after a restart, s", _STORM, 10, is_ceiling=True),
+    Target("Reads beside echo", "reads/results/requests/s", 0.5, _ECHO),
+    Target("Memory over an hour of votes", _MEMORY, 1.05, is_ceiling=True),
+]  # fmt: skip

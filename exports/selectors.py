@@ -1,0 +1,71 @@
+"""What an owner takes along: results as rows, every vote event of every epoch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from django.db.models import Count
+
+from polls.models import Option, Poll, Vote
+from polls.reading import Question, reader
+from polls.results import iso
+
+_CHUNK = 5_000
+
+VOTE_COLUMNS = ("epoch", "seq", "cast_at", "counted", "replaces", "choices")
+
+
+def results_of_poll(poll: Poll) -> dict[str, Any]:
+    """The results object, as REST shows it to the owner."""
+    reading = reader.ask_sync(Question(poll.id, results=True))
+    assert reading.results is not None
+    results: dict[str, Any] = orjson.loads(reading.results)
+    return results
+
+
+def option_texts(poll: Poll) -> dict[int, str]:
+    """The text of every option a vote may name, retired ones too, in their order."""
+    options = Option.objects.filter(poll=poll).order_by("is_retired", "position")
+    return dict(options.values_list("number", "text"))
+
+
+def result_rows(results: dict[str, Any], texts: dict[int, str]) -> Iterator[tuple[object, ...]]:
+    """A header, then option, text, count (and mean) a row."""
+    means = results.get("means")
+    yield ("option", "text", "count", *(("mean",) if means else ()))
+    for option, count in results["counts"].items():
+        mean = (means[option],) if means else ()
+        yield (int(option), texts.get(int(option), ""), count, *mean)
+
+
+def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
+    """A header, then every vote event in order. Nothing that tells a voter.
+
+    Epochs in which fewer than `min_voters` have voted are left out.
+    """
+    yield VOTE_COLUMNS
+    votes = Vote.objects.filter(poll=poll).order_by("epoch", "seq")
+    if epoch is not None:
+        votes = votes.filter(epoch=epoch)
+    if poll.min_voters:
+        votes = votes.filter(epoch__in=_epochs_to_show(poll))
+    for vote in votes.iterator(_CHUNK):
+        yield (
+            vote.epoch, vote.seq, iso(vote.cast_at), int(vote.is_current),
+            vote.replaces or "", _marks(vote.marks),
+        )  # fmt: skip
+
+
+def _epochs_to_show(poll: Poll) -> list[int]:
+    voters = (
+        Vote.objects.filter(poll=poll, is_current=True).values("epoch").annotate(n=Count("seq"))
+    )
+    return [row["epoch"] for row in voters if row["n"] >= poll.min_voters]
+
+
+def _marks(marks: Any) -> str:
+    if marks is None:
+        return ""
+    if isinstance(marks, dict):
+        return " ".join(f"{option}:{stars}" for option, stars in marks.items())
+    return " ".join(str(choice) for choice in marks)

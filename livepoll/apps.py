@@ -1,0 +1,27 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+# Far longer than any transaction of ours rests between two statements.
+IDLE_IN_TRANSACTION_SECONDS = 10
+
+
+class LivepollConfig(AppConfig):
+    name = "livepoll"
+
+    def ready(self) -> None:
+        connection_created.connect(bound_idle_transactions)
+
+
+def bound_idle_transactions(connection: Any, **_: Any) -> None:
+    """Let PostgreSQL end a transaction whose process hangs, or whose machine is gone.
+
+    Else it would keep a poll's lock, and with it every vote of that poll, until TCP gives up:
+    by default after two hours.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'"
+            )

@@ -1,0 +1,54 @@
+"""Documentation that the server itself gives: error codes, the socket's protocol."""
+
+from pathlib import Path
+
+import yaml
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from drf_spectacular.views import SpectacularSwaggerSplitView
+
+import realtime
+from polls.errors import all_errors
+
+_ASYNCAPI = Path(realtime.__file__).parent / "asyncapi.yaml"
+
+# Swagger UI writes style attributes; scripts come from our own host only.
+_SWAGGER_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
+    " object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
+
+
+_swagger_view = SpectacularSwaggerSplitView.as_view(url_name="schema")
+
+
+def swagger(request: HttpRequest) -> HttpResponse:
+    """Swagger UI, its assets from this server, its script in a file of its own."""
+    response = _swagger_view(request)
+    response["Content-Security-Policy"] = _SWAGGER_POLICY
+    return response
+
+
+def error_list(request: HttpRequest) -> HttpResponse:
+    """The page behind each problem's `type`: every error code in one table."""
+    return render(request, "livepoll/errors.html", {"errors": all_errors()})
+
+
+def live_protocol(request: HttpRequest) -> HttpResponse:
+    """The socket's protocol for people; `asyncapi.yaml` is the same for machines."""
+    protocol = yaml.safe_load(_ASYNCAPI.read_text())
+    channel = protocol["channels"]["poll"]
+    messages = [
+        {"name": name, "by": by, **protocol["components"]["messages"][name]}
+        for by, operation in (("server", "watch"), ("client", "say"))
+        for name in (
+            message["$ref"].rpartition("/")[2]
+            for message in protocol["operations"][operation]["messages"]
+        )
+    ]
+    context = {"info": protocol["info"], "channel": channel, "messages": messages}
+    return render(request, "livepoll/live_protocol.html", context)
+
+
+def asyncapi(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(_ASYNCAPI.read_bytes(), content_type="application/yaml")

@@ -1,0 +1,63 @@
+"""What every HTTP request must pass before any door: a known origin, a bounded body."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from polls import errors
+from polls.api.lean import Disconnected, LeanRequest, cors_headers, respond_problem
+from polls.api.origins import is_allowed_origin
+from polls.domain import LIMITS
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+
+def guarded(application: Application) -> Application:
+    """Wrap an HTTP application.
+
+    An unsafe request from a page of a foreign origin is refused: it might carry somebody
+    else's cookie. A body over the limit is refused before it is read, or, where no length
+    was declared, once it has grown too large.
+    """
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["method"] in _SAFE_METHODS:
+            await application(scope, receive, send)
+            return
+        request = LeanRequest.of(scope, receive)
+        try:
+            request.check_host()
+            if not is_allowed_origin(request):
+                raise errors.OriginNotAllowed
+            bounded = await _bounded(request, receive)
+        except Disconnected:
+            return
+        except errors.PollError as error:
+            await respond_problem(send, error, cors_headers(request))
+            return
+        await application(scope, bounded, send)
+
+    return wrapped
+
+
+async def _bounded(request: LeanRequest, receive: Any) -> Any:
+    """A `receive` that cannot give more than the limit."""
+    limit = LIMITS["poll_body_bytes"]
+    declared = request.headers.get(b"content-length", b"")
+    if declared.isdigit():
+        if int(declared) > limit:
+            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+        return receive  # the server holds the client to what it declared
+    body = await request.body(limit)
+    told = False
+
+    async def replay() -> dict[str, Any]:
+        nonlocal told
+        if told:
+            message: dict[str, Any] = await receive()
+            return message
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,0 +1,42 @@
+"""404, 400, 403 and 500 outside of DRF: problem+json below /api/, a plain page elsewhere."""
+
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from polls import errors
+from polls.api.problems import problem_response, wants_problem
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if wants_problem(request):
+        detail = "This request cannot be read."
+        if isinstance(exception, DisallowedHost):
+            detail = "This server does not answer to that Host (setting ALLOWED_HOSTS)."
+        return problem_response(errors.Malformed(detail))
+    return defaults.bad_request(request, exception or Exception())
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if wants_problem(request):
+        return problem_response(errors.OriginNotAllowed())
+    return defaults.permission_denied(request, exception or Exception())
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if wants_problem(request):
+        return problem_response(errors.NotFound())
+    return defaults.page_not_found(request, exception or Exception())
+
+
+def api_not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Catches every path below /api/ that is nothing, also in DEBUG."""
+    return problem_response(errors.NotFound())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if wants_problem(request):
+        return problem_response(errors.ServerError())
+    return defaults.server_error(request)

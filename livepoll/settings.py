@@ -1,0 +1,345 @@
+"""Every setting, read from the environment once, loud when wrong.
+
+With nothing set this is the embedded default: SQLite in ./data, the in-process
+channel layer and cache, one process. DATABASE_URL and REDIS_URL move the same
+code to PostgreSQL and Redis. `.env.example` lists every variable.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+import limits
+from corsheaders.defaults import default_headers
+from django.core.exceptions import ImproperlyConfigured
+
+from livepoll.secret_key import embedded_secret_key
+from livepoll.static_headers import never_sniff
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = BASE_DIR / "data"
+
+
+class Env(environ.Env):  # type: ignore[misc] # untyped
+    """The environment; a value that cannot be read is told with its name."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} cannot be read: {error}") from None
+
+
+env = Env()
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+DATABASE_URL: str = env.str("DATABASE_URL", default="")
+REDIS_URL: str = env.str("REDIS_URL", default="")
+EMBEDDED = not DATABASE_URL
+if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://", "sqlite://")):
+    raise ImproperlyConfigured("DATABASE_URL must be postgres://… or sqlite:///….")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must be redis://… or rediss://….")
+
+SECRET_KEY: str = env.str("SECRET_KEY", default="")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+if not SECRET_KEY:
+    if not (DEBUG or EMBEDDED):
+        raise ImproperlyConfigured(
+            "SECRET_KEY is required when DATABASE_URL is set and DEBUG is off. Make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    SECRET_KEY = embedded_secret_key(DATA_DIR / "secret_key")
+
+# This machine's own names always work: nobody else's page can have them.
+ALLOWED_HOSTS: list[str] = [
+    *env.list("ALLOWED_HOSTS", default=[]), "localhost", "127.0.0.1", "[::1]", ".localhost",
+]  # fmt: skip
+# Full origins (scheme://host[:port]) that may use the API and the socket from a browser,
+# besides the server's own.
+ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=[])
+for _origin in ALLOWED_ORIGINS:
+    if not _origin.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"ALLOWED_ORIGINS takes https://host, not {_origin}.")
+PORT: int = env.int("PORT", default=8000)
+WEB_PROCESSES: int = env.int("WEB_PROCESSES", default=2)
+# How many reverse proxies in front of us set X-Forwarded-For; 0 ignores the header.
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+
+BROADCAST_INTERVAL_MS: int = env.int("BROADCAST_INTERVAL_MS", default=100)
+RECONCILE_INTERVAL_MS: int = env.int("RECONCILE_INTERVAL_MS", default=2000)
+BALLOT_BOX_CAPACITY: int = env.int("BALLOT_BOX_CAPACITY", default=10_000)
+BALLOT_BOX_BATCH: int = env.int("BALLOT_BOX_BATCH", default=1000)
+_SWITCHES = {"on": True, "off": False}
+_rate_limits: str = env.str("RATE_LIMITS", default="on").lower()
+if _rate_limits not in _SWITCHES:
+    raise ImproperlyConfigured(f"RATE_LIMITS must be on or off, not {_rate_limits}.")
+RATE_LIMITS = _SWITCHES[_rate_limits]
+if TRUSTED_PROXIES < 0:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES must be 0 or more, not {TRUSTED_PROXIES}.")
+# How often one address may do what ("N/second", "N/minute"); a room shares one address.
+RATE_VOTES: str = env.str("RATE_VOTES", default="200/second")
+RATE_POLLS: str = env.str("RATE_POLLS", default="60/minute")
+RATE_ACCOUNTS: str = env.str("RATE_ACCOUNTS", default="30/minute")
+RATE_MISSES: str = env.str("RATE_MISSES", default="120/minute")
+for _name, _rate in (
+    ("RATE_VOTES", RATE_VOTES),
+    ("RATE_POLLS", RATE_POLLS),
+    ("RATE_ACCOUNTS", RATE_ACCOUNTS),
+    ("RATE_MISSES", RATE_MISSES),
+):
+    try:
+        limits.parse(_rate)
+    except ValueError:
+        raise ImproperlyConfigured(f'{_name} must be like "20/minute", not {_rate}.') from None
+MAX_SOCKETS: int = env.int("MAX_SOCKETS", default=50_000)
+MAX_SOCKETS_PER_ADDRESS: int = env.int("MAX_SOCKETS_PER_ADDRESS", default=5_000)
+SOCKET_FRAMES_PER_SECOND: int = env.int("SOCKET_FRAMES_PER_SECOND", default=10)
+SLOW_SOCKET_SECONDS: int = env.int("SLOW_SOCKET_SECONDS", default=10)
+
+# How long a process that was told to stop still answers 503 before it closes.
+DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", default=1.0)
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="text")
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT}.")
+
+for _name, _value in (
+    ("BROADCAST_INTERVAL_MS", BROADCAST_INTERVAL_MS),
+    ("RECONCILE_INTERVAL_MS", RECONCILE_INTERVAL_MS),
+    ("BALLOT_BOX_CAPACITY", BALLOT_BOX_CAPACITY),
+    ("BALLOT_BOX_BATCH", BALLOT_BOX_BATCH),
+    ("WEB_PROCESSES", WEB_PROCESSES),
+    ("MAX_SOCKETS", MAX_SOCKETS),
+    ("MAX_SOCKETS_PER_ADDRESS", MAX_SOCKETS_PER_ADDRESS),
+    ("SOCKET_FRAMES_PER_SECOND", SOCKET_FRAMES_PER_SECOND),
+    ("SLOW_SOCKET_SECONDS", SLOW_SOCKET_SECONDS),
+):
+    if _value < 1:
+        raise ImproperlyConfigured(f"{_name} must be 1 or more, not {_value}.")
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "accounts",
+    "exports",
+    "livepoll",
+    "polls",
+    "realtime",
+    "replay",
+    "web",
+]
+
+MIDDLEWARE = [
+    "livepoll.middleware.optional_trailing_slash",
+    # Files first: the policies below say nothing of a file, at 100 bytes for each of thirty.
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "web.csp.ContentSecurityPolicy",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "livepoll.urls"
+ASGI_APPLICATION = "asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+            ],
+        },
+    },
+]
+
+
+def database(url: str) -> dict[str, Any]:
+    """The one database: PostgreSQL by URL, else SQLite in DATA_DIR."""
+    if not url:
+        url = f"sqlite:///{DATA_DIR / 'livepoll.sqlite3'}"
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    # Under ASGI each request has a fresh thread; a kept connection would leak with it.
+    config["CONN_MAX_AGE"] = 0
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        DATA_DIR.mkdir(exist_ok=True)
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        # A database that vanished without a word must not hold votes for minutes.
+        config["OPTIONS"] = {
+            "connect_timeout": 5,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            **config.get("OPTIONS", {}),
+        }
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must be postgres://… or sqlite:///….")
+    return config
+
+
+DATABASES = {"default": database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CHANNEL_LAYERS: dict[str, dict[str, Any]]
+CACHES: dict[str, dict[str, Any]]
+if REDIS_URL:
+    # redis-py's own default socket_timeout would cut the layer's quiet, blocking reads.
+    _redis_options = {"socket_connect_timeout": 2, "health_check_interval": 15}
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [{"address": REDIS_URL, "socket_timeout": None, **_redis_options}],
+                "prefix": "livepoll",
+            },
+        }
+    }
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "livepoll",
+            "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+        }
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 10_000},
+        }
+    }
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
+# Works from a checkout without collectstatic; `collectstatic` in the image hashes and compresses.
+_is_collected = (STATIC_ROOT / "staticfiles.json").is_file()
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_ADD_HEADERS_FUNCTION = never_sniff
+WHITENOISE_USE_FINDERS = not _is_collected
+if not _is_collected:
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a missing folder
+    MIDDLEWARE.insert(0, "web.storage.CompressStaticFiles")  # nothing was compressed before
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "web.storage.ModuleStaticFilesStorage"
+        if _is_collected
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/api/.*$"
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "voter-code"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID"]
+CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["polls.api.parsers.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "polls.api.problems.problem_for_exception",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(hours=12),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "UPDATE_LAST_LOGIN": False,
+}
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+    )
+]
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "livepoll",
+    "DESCRIPTION": "A real-time poll server with exact, live, provable tallies.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "APPEND_COMPONENTS": {
+        "securitySchemes": {
+            "voterToken": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "`Voter <token>`",
+            },
+            "voterCookie": {"type": "apiKey", "in": "cookie", "name": "voter"},
+            "ownerKey": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The poll's owner key, or its owner's account token.",
+            },
+        }
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "livepoll.request_ids.RequestIdFilter"}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "livepoll.json_log.JSONFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["request_id"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # Whoever scans the internet for hosts fills no log; the answer says what is wrong.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}

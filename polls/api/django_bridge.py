@@ -1,0 +1,41 @@
+"""The lean doors through Django's own handler, for servers and tests that come that way."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from polls.api.lean import Receive, Send
+
+Door = Callable[[str, dict[str, Any], Receive, Send], Awaitable[None]]
+
+
+def answer_through(door: Door, ref: str, request: Request) -> HttpResponse:
+    """What `door` answers to a Django request."""
+    sent: list[dict[str, Any]] = []
+    body = request._request.body
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async_to_sync(door)(ref, _scope_of(request), receive, send)
+    start, content = sent
+    response = HttpResponse(content["body"], status=start["status"])
+    for name, value in start["headers"]:
+        response[name.decode()] = value.decode("latin-1")
+    return response
+
+
+def _scope_of(request: Request) -> dict[str, Any]:
+    headers = [(name.lower().encode(), value.encode("latin-1"))
+               for name, value in request.headers.items()]  # fmt: skip
+    return {
+        "headers": headers,
+        "scheme": request.scheme,
+        "client": (request.META.get("REMOTE_ADDR", ""), 0),
+    }

@@ -1,0 +1,202 @@
+"""The lean door: an HTTP request without Django's request handler.
+
+Only for the two hot paths, casting a vote and reading results. Everything here mirrors
+what the ordinary door does: allowed hosts, origins, problem+json.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http.cookie import parse_cookie
+from django.http.request import split_domain_port, validate_host
+
+from polls import errors
+from polls.api.callers import Caller, read_caller
+from polls.api.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
+from polls.forwarding import client_address
+from polls.voters import COOKIE_NAME
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+
+_SCOPE_KEY = "livepoll.request"
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+class LeanRequest:
+    """A request as ASGI gives it: headers, cookies, a bounded body."""
+
+    __slots__ = ("_receive", "_scope", "headers")
+
+    def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) < len(scope["headers"]):
+            self.headers = _joined(scope["headers"])
+
+    @classmethod
+    def of(cls, scope: dict[str, Any], receive: Receive) -> "LeanRequest":
+        """The request of this scope, read once for all who look at it on its way."""
+        request: LeanRequest | None = scope.get(_SCOPE_KEY)
+        if request is None:
+            request = scope[_SCOPE_KEY] = cls(scope, receive)
+        request._receive = receive
+        return request
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def is_secure(self) -> bool:
+        if settings.TRUSTED_PROXIES and b"x-forwarded-proto" in self.headers:
+            return self.headers[b"x-forwarded-proto"] == b"https"
+        return bool(self._scope.get("scheme") in ("https", "wss"))
+
+    @property
+    def address(self) -> str:
+        """The client's address: the proxies' word only as far as proxies are trusted."""
+        client = self._scope.get("client")
+        lines = [value for name, value in self._scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(client[0] if client else "", b",".join(lines).decode("latin-1"))
+
+    def cookie(self, name: str) -> str:
+        raw = self.header(b"cookie")
+        return parse_cookie(raw).get(name, "") if name in raw else ""
+
+    def caller(self) -> Caller:
+        """Who asks.
+
+        Raises:
+            InvalidToken
+        """
+        return read_caller(
+            authorization=self.header(b"authorization"),
+            voter_cookie=self.cookie(COOKIE_NAME),
+            address=self.address,
+        )
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: it has, or claims to have, more than `limit` bytes.
+            Disconnected: the client went away.
+        """
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > limit:
+            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+        chunks = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            chunk = message.get("body", b"")
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+    async def json_object(self, limit: int) -> dict[str, Any]:
+        """The body as a JSON object.
+
+        Raises:
+            UnsupportedMediaType, TooLarge, Malformed
+        """
+        media_type = self.header(b"content-type").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise errors.UnsupportedMediaType
+        try:
+            body = orjson.loads(await self.body(limit))
+        except orjson.JSONDecodeError as error:
+            raise errors.Malformed(f"The body is not JSON: {error}.") from None
+        if not isinstance(body, dict):
+            raise errors.Malformed("The body must be a JSON object.")
+        return body
+
+    def check_host(self) -> None:
+        if not _is_allowed_host(self.header(b"host")):
+            raise errors.Malformed("This server does not answer to that Host.")
+
+
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers that came several times as one, RFC 9110 5.3 and RFC 6265 5.4."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        glue = b"; " if name == b"cookie" else b","
+        joined[name] = joined[name] + glue + value if name in joined else value
+    return joined
+
+
+@lru_cache(maxsize=1000)
+def _is_allowed_host(host: str) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+_CORS_HEADERS: tuple[Header, ...] = (
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", b"ETag, Retry-After, X-Request-ID"),
+    (b"vary", b"origin"),
+)
+
+
+def cors_headers(request: LeanRequest) -> list[Header]:
+    """What a page of an allowed other origin needs to read the answer."""
+    origin = request.header(b"origin")
+    if origin and origin in settings.ALLOWED_ORIGINS:
+        return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS_HEADERS]
+    return []
+
+
+_FORGET_COOKIE = f"{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax".encode()
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: list[Header],
+    content_type: bytes = b"application/json",
+    cache_control: bytes = b"no-store",
+) -> None:
+    if status != 304:  # there it would have to be the length of what the client has
+        headers = [(b"content-length", str(len(body)).encode()), *headers]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"cache-control", cache_control),
+                (b"x-content-type-options", b"nosniff"),
+                *headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_problem(
+    send: Send, error: errors.PollError, headers: list[Header], **extra: Any
+) -> None:
+    if isinstance(error, errors.InvalidCookie):
+        headers = [*headers, (b"set-cookie", _FORGET_COOKIE)]
+    headers = [*headers, (b"error-code", error.code.encode())]
+    if error.status == 401:
+        headers.append((b"www-authenticate", AUTHENTICATE.encode()))
+    if error.retry_after is not None:
+        headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
+    body = orjson.dumps(problem_of(error) | extra)
+    await respond(send, error.status, body, headers, PROBLEM_CONTENT_TYPE.encode())

@@ -1,0 +1,24 @@
+"""Which pages may open a socket or change anything: ours, and those of ALLOWED_ORIGINS.
+
+A missing Origin is let through: only browsers send one, and only a browser could be made
+to carry somebody else's cookie here. The Host must be one of ours in any case, or a page
+whose name was pointed at this server would pass for our own.
+"""
+
+from django.conf import settings
+
+from polls.api.lean import LeanRequest
+from polls.errors import Malformed
+
+
+def is_allowed_origin(request: LeanRequest) -> bool:
+    try:
+        request.check_host()
+    except Malformed:
+        return False
+    origin = request.header(b"origin")
+    if not origin or origin in settings.ALLOWED_ORIGINS:
+        return True
+    scheme, _, host = origin.partition("://")
+    # TLS may end at a proxy that we were not told of; what we know to be https stays https.
+    return host == request.header(b"host") and (scheme == "https" or not request.is_secure)

@@ -1,0 +1,275 @@
+"""What only an owner asks for: cloning, a new key, voter codes; and the public audit trail."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import serializers
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from polls import errors, selectors, services, voter_codes
+from polls.api import schema
+from polls.api.requests import account_of_caller, base_url, created_response, owned_poll
+from polls.api.schema import endpoint
+from polls.api.serializers import CreatedPollSerializer
+from polls.domain import LIMITS, VoterPolicy
+from polls.models import Poll
+from polls.results import iso
+
+
+class CloneView(APIView):
+    @endpoint(
+        "A new draft with the same question, options and rules (owner)",
+        operation_id="polls_clone",
+        answers={201: CreatedPollSerializer},
+        refuses=schema.OWNER_REFUSALS,
+        request=None,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        poll = owned_poll(request, ref)
+        owner_id = account_of_caller(request)
+        return created_response(request, *services.clone_poll(poll.id, owner_id=owner_id))
+
+
+class OwnerKeySerializer(serializers.Serializer[Any]):
+    owner_key = serializers.CharField(help_text="Shown this once.")
+
+
+class RotateKeyView(APIView):
+    @endpoint(
+        "A new owner key; the old one ends (owner)",
+        operation_id="polls_rotate_key",
+        answers={200: OwnerKeySerializer},
+        refuses=schema.OWNER_REFUSALS,
+        request=None,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        owner_key = services.rotate_owner_key(owned_poll(request, ref).id)
+        return Response({"owner_key": owner_key}, headers={"Cache-Control": "no-store"})
+
+
+class CorrectionSerializer(serializers.Serializer[Any]):
+    option = serializers.IntegerField()
+    old_text = serializers.CharField()
+    new_text = serializers.CharField()
+    version = serializers.IntegerField()
+    corrected_at = serializers.DateTimeField()
+
+
+class CorrectionsSerializer(serializers.Serializer[Any]):
+    corrections = CorrectionSerializer(many=True)
+
+
+class CorrectionsView(APIView):
+    @endpoint(
+        "Corrections of option texts since the first vote",
+        operation_id="polls_corrections",
+        answers={200: CorrectionsSerializer},
+        refuses=(errors.PollNotFound,),
+        parameters=[schema.REF],
+        auth=[{}],
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        made = selectors.get_poll(ref).corrections.all()
+        return Response(
+            {
+                "corrections": [
+                    {
+                        "option": one.number,
+                        "old_text": one.old_text,
+                        "new_text": one.new_text,
+                        "version": one.version,
+                        "corrected_at": iso(one.corrected_at),
+                    }
+                    for one in made
+                ]
+            }
+        )
+
+
+class CountSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(min_value=1, max_value=LIMITS["voter_codes_a_request"])
+
+
+class NumbersSerializer(serializers.Serializer[Any]):
+    numbers = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**31 - 1), min_length=1,
+        max_length=LIMITS["voter_codes_a_request"],
+    )  # fmt: skip
+
+
+class NewCodeSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    code = serializers.CharField()
+
+
+class NewCodesSerializer(serializers.Serializer[Any]):
+    codes = NewCodeSerializer(many=True)
+
+
+class CodeStatusSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    used = serializers.BooleanField()
+
+
+class CodeStatusesSerializer(serializers.Serializer[Any]):
+    codes = CodeStatusSerializer(many=True)
+
+
+class RevokedSerializer(serializers.Serializer[Any]):
+    revoked = serializers.IntegerField()
+
+
+class _Negotiated(BaseRenderer):
+    """A form of the answer that the view itself writes."""
+
+    def render(self, data: Any, media_type: Any = None, context: Any = None) -> Any:
+        return data
+
+
+class _CSVRenderer(_Negotiated):
+    media_type = "text/csv"
+    format = "csv"
+
+
+class _SheetRenderer(_Negotiated):
+    media_type = "text/html"
+    format = "sheet"
+
+
+class VoterCodesView(APIView):
+    """Single-use codes of a `code` poll."""
+
+    renderer_classes = (JSONRenderer, _CSVRenderer, _SheetRenderer)
+
+    @endpoint(
+        "Voter codes by number: used, revoked (owner)",
+        operation_id="voter_codes_list",
+        answers={200: CodeStatusesSerializer},
+        refuses=schema.OWNER_REFUSALS,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def get(self, request: Request, ref: str) -> JsonResponse:
+        poll = owned_poll(request, ref)
+        codes = [
+            {
+                "number": one.number,
+                "created_at": iso(one.created_at),
+                "revoked_at": iso(one.revoked_at),
+                "used": one.is_used,
+            }
+            for one in voter_codes.list_voter_codes(poll.id)
+        ]
+        return JsonResponse({"codes": codes})  # in no other form, whatever was asked for
+
+    @endpoint(
+        "Make voter codes; shown this once (owner)",
+        operation_id="voter_codes_create",
+        description="As JSON, as CSV (`Accept: text/csv`) or as a sheet of QR codes to print"
+        " (`Accept: text/html`).",
+        answers={201: NewCodesSerializer},
+        refuses=(
+            *schema.OWNER_REFUSALS,
+            *schema.BODY_REFUSALS,
+            errors.NotCodePoll,
+            errors.TooManyCodes,
+        ),
+        request=CountSerializer,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def post(self, request: Request, ref: str) -> HttpResponse:
+        poll = _code_poll(request, ref)
+        serializer = CountSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        count = serializer.validated_data["count"]
+        if request.accepted_renderer.format == _SheetRenderer.format:
+            _refuse_long_sheet(count)
+        codes = voter_codes.make_voter_codes(poll.id, count)
+        response = _new_codes(request, poll, codes)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class RevokeCodesView(APIView):
+    @endpoint(
+        "Revoke voter codes; votes they cast stay (owner)",
+        operation_id="voter_codes_revoke",
+        answers={200: RevokedSerializer},
+        refuses=(
+            *schema.OWNER_REFUSALS, *schema.BODY_REFUSALS, errors.NotFound, errors.NotCodePoll,
+        ),
+        request=NumbersSerializer,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )  # fmt: skip
+    def post(self, request: Request, ref: str) -> Response:
+        poll = _code_poll(request, ref)
+        serializer = NumbersSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        numbers = serializer.validated_data["numbers"]
+        return Response({"revoked": voter_codes.revoke_voter_codes(poll.id, numbers)})
+
+
+def _refuse_long_sheet(count: int) -> None:
+    most = LIMITS["voter_codes_a_sheet"]
+    if count > most:
+        detail = f"A sheet has at most {most} codes; ask for CSV, or for several sheets."
+        raise errors.Invalid(errors=[{"field": "count", "code": "max_value", "detail": detail}])
+
+
+def _code_poll(request: Request, ref: str) -> Poll:
+    poll = owned_poll(request, ref)
+    if poll.voter_policy != VoterPolicy.CODE:
+        raise errors.NotCodePoll
+    return poll
+
+
+def _new_codes(request: Request, poll: Poll, codes: Sequence[tuple[int, str]]) -> HttpResponse:
+    """The codes, this once, in the form that was asked for."""
+    page = f"{base_url(request)}/p/{poll.code}/"
+    chosen = request.accepted_renderer.format
+    if chosen == "csv":
+        return _as_csv(codes, page)
+    if chosen == "sheet":
+        return _as_sheet(request, poll, codes, page)
+    shown = [{"number": number, "code": code} for number, code in codes]
+    return JsonResponse({"codes": shown}, status=201)
+
+
+def _as_csv(codes: Sequence[tuple[int, str]], page: str) -> HttpResponse:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["number", "code", "link"])
+    writer.writerows((number, code, f"{page}#code={code}") for number, code in codes)
+    return HttpResponse(text.getvalue(), status=201, content_type="text/csv; charset=utf-8")
+
+
+def _as_sheet(
+    request: Request, poll: Poll, codes: Sequence[tuple[int, str]], page: str
+) -> HttpResponse:
+    import segno
+
+    cards = [
+        {
+            "number": number,
+            "code": code,
+            "qr": segno.make(f"{page}#code={code}", error="m").svg_data_uri(scale=4),
+        }
+        for number, code in codes
+    ]
+    context = {"question": poll.question, "page": page, "cards": cards}
+    return render(request._request, "polls/voter_codes_sheet.html", context, status=201)

@@ -1,0 +1,67 @@
+"""What the views share: who asks, which poll is meant, whether it is theirs, how it is shown."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from polls import errors, selectors
+from polls.api.callers import caller_of
+from polls.models import Poll
+from polls.owners import is_owner
+from polls.refs import PollRef, parse_ref
+from polls.representation import poll_object
+from polls.selectors import PollDetails
+
+
+def base_url(request: Request) -> str:
+    return f"{request.scheme}://{request.get_host()}"
+
+
+def ref_of(text: str) -> PollRef:
+    parsed = parse_ref(text)
+    if parsed is None:
+        raise errors.PollNotFound
+    return parsed
+
+
+def owned_poll(request: Request, ref: str) -> Poll:
+    """The poll, for its owner.
+
+    Raises:
+        PollNotFound, OwnerRequired, NotOwner, InvalidToken
+    """
+    poll = selectors.get_poll(ref)
+    caller = caller_of(request)
+    account_id = account_of_caller(request)
+    if is_owner(selectors.state_of(poll), key=caller.owner_key, account_id=account_id):
+        return poll
+    is_somebody = caller.owner_key or caller.account_id is not None
+    raise errors.NotOwner if is_somebody else errors.OwnerRequired
+
+
+def shown(request: Request, poll: Poll | PollDetails) -> dict[str, Any]:
+    details = poll if isinstance(poll, PollDetails) else selectors.details_of([poll])[0]
+    return poll_object(details, base_url(request), datetime.now(UTC))
+
+
+def account_of_caller(request: Request) -> int | None:
+    """The account that acts, where one does and still exists.
+
+    Raises:
+        InvalidToken: the token's account is gone.
+    """
+    account_id = caller_of(request).account_id
+    if account_id is not None and not User.objects.filter(pk=account_id, is_active=True).exists():
+        raise errors.InvalidToken
+    return account_id
+
+
+def created_response(request: Request, poll: Poll, owner_key: str | None) -> Response:
+    """201 with the poll, and the owner key this once."""
+    body = shown(request, poll)
+    if owner_key is not None:
+        body["owner_key"] = owner_key
+    return Response(body, status=201, headers={"Location": body["links"]["self"]})

@@ -1,0 +1,85 @@
+"""GET …/results/: the tally, never older than an acknowledged vote. A lean door."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from polls import errors
+from polls.api.lean import (
+    LeanRequest,
+    Receive,
+    Send,
+    cors_headers,
+    respond,
+    respond_problem,
+)
+from polls.api.problems import as_poll_error
+from polls.domain import Visibility, may_see_results
+from polls.owners import is_owner
+from polls.reading import Question, Reading, reader
+from polls.refs import parse_ref
+from polls.results_cache import with_as_of
+
+# Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
+_CACHE_CONTROL = b"private, no-cache"
+
+
+async def show_results(ref: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer with the results, 304 where the client has them, or the problem."""
+    request = LeanRequest.of(scope, receive)
+    headers = cors_headers(request)
+    try:
+        reading = await _read(ref, request)
+    except Exception as exc:
+        await respond_problem(send, as_poll_error(exc), headers)
+        return
+    assert reading.results is not None
+    tag = etag_of(reading)
+    headers.append((b"etag", tag))
+    if _matches(request.header(b"if-none-match"), tag.decode()):
+        await respond(send, 304, b"", headers, cache_control=_CACHE_CONTROL)
+        return
+    await respond(
+        send,
+        200,
+        with_as_of(reading.results, datetime.now(UTC)),
+        headers,
+        cache_control=_CACHE_CONTROL,
+    )
+
+
+async def _read(ref: str, request: LeanRequest) -> Reading:
+    request.check_host()
+    caller = request.caller()
+    parsed = parse_ref(ref)
+    if parsed is None:
+        raise errors.PollNotFound
+    reading = await reader.ask(Question(parsed, results=True))
+    state = reading.state
+    if state.results_visibility == Visibility.ALWAYS:
+        return reading
+    owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+    if not owner and state.results_visibility == Visibility.AFTER_VOTE:
+        reading = await reader.ask(
+            Question(
+                parsed,
+                results=True,
+                identity=caller.known_identity(request.header(b"voter-code")),
+            )
+        )
+    has_voted = reading.vote is not None
+    if not may_see_results(reading.state, reading.status, is_owner=owner, has_voted=has_voted):
+        raise errors.ResultsHidden
+    return reading
+
+
+def etag_of(reading: Reading) -> bytes:
+    """The version and whatever else changes the body."""
+    epoch, version, revision = reading.state.order
+    return f'"{epoch}-{version}-{revision}-{reading.status}"'.encode()
+
+
+def _matches(if_none_match: str, tag: str) -> bool:
+    if not if_none_match:
+        return False
+    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tag in known or "*" in known

@@ -1,0 +1,84 @@
+"""How endpoints say in OpenAPI what they refuse and who may call them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+from polls import errors
+from polls.api.problems import PROBLEM_CONTENT_TYPE
+from polls.api.serializers import ProblemSerializer
+
+ErrorClass = type[errors.PollError]
+
+_ALWAYS: tuple[ErrorClass, ...] = (
+    errors.Malformed,
+    errors.MethodNotAllowed,
+    errors.NotAcceptable,
+    errors.RateLimited,
+    errors.ServerError,
+    errors.Overloaded,
+)
+
+# Of requests that change something: foreign pages and long bodies go no further than the door.
+_ALWAYS_UNSAFE: tuple[ErrorClass, ...] = (errors.OriginNotAllowed, errors.TooLarge)
+
+REF = OpenApiParameter(
+    "ref", str, OpenApiParameter.PATH, description="The poll's id or its join code, in any case."
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Without a voter token: the same key is the same voter, so a retry is safe.",
+)
+VOTER_CODE = OpenApiParameter(
+    "Voter-Code", str, OpenApiParameter.HEADER, description="Whose vote, in a `code` poll."
+)
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)
+
+Security = list[dict[str, list[str]]]
+OWNER_REFUSALS = (errors.InvalidToken, errors.OwnerRequired, errors.NotOwner, errors.PollNotFound)
+BODY_REFUSALS = (
+    errors.Malformed, errors.Invalid, errors.TooLarge, errors.UnsupportedMediaType,
+)  # fmt: skip
+
+VOTER_AUTH: Security = [{"voterCookie": []}, {"voterToken": []}, {"ownerKey": []}, {}]
+OWNER_AUTH: Security = [{"ownerKey": []}]
+ACCOUNT_AUTH: Security = [{"ownerKey": []}]
+
+
+def endpoint(
+    summary: str,
+    *,
+    answers: dict[int, Any],
+    refuses: tuple[ErrorClass, ...] = (),
+    files: dict[int, str] | None = None,
+    **more: Any,
+) -> Callable[[Any], Any]:
+    """`extend_schema` with every refusal of the endpoint as problem+json."""
+    answered: dict[Any, Any] = {}
+    for status, answer in answers.items():
+        answered[(status, "application/json") if answer else status] = answer
+    for status, media_type in (files or {}).items():
+        answered[(status, media_type)] = OpenApiTypes.BINARY
+
+    def decorate(method: Any) -> Any:
+        at_the_door = _ALWAYS if method.__name__ == "get" else (*_ALWAYS, *_ALWAYS_UNSAFE)
+        responses = answered | _problems((*refuses, *at_the_door))
+        return extend_schema(summary=summary, responses=responses, **more)(method)
+
+    return decorate
+
+
+def _problems(refuses: tuple[ErrorClass, ...]) -> dict[Any, Any]:
+    by_status: dict[int, list[str]] = {}
+    for error in dict.fromkeys(refuses):
+        by_status.setdefault(error.status, []).append(error.code)
+    return {
+        (status, PROBLEM_CONTENT_TYPE): OpenApiResponse(
+            ProblemSerializer, description=" or ".join(f"`{code}`" for code in codes)
+        )
+        for status, codes in by_status.items()
+    }

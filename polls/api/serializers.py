@@ -1,0 +1,332 @@
+"""What REST takes and gives: validation with an error a field, and the schema's shapes."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from polls.domain import LIMITS, MAX_STARS, Kind, Status, Visibility, VoterPolicy
+from polls.models import choices_of
+
+_CHOICE_FIELDS: tuple[str, ...] = ("min_choices", "max_choices")
+
+
+# What can stand in a Content-Security-Policy as it is: no wildcard, path, quote or semicolon.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+
+_OPTION_SCHEMA = {
+    "oneOf": [
+        {"type": "string", "minLength": 1, "maxLength": LIMITS["option_text_characters"]},
+        {
+            "type": "object",
+            "properties": {
+                "id": {"type": "integer", "minimum": 1},
+                "text": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": LIMITS["option_text_characters"],
+                },
+            },
+            "required": ["text"],
+        },
+    ],
+    "description": "The text, or an object. `id` only when editing: which option this is.",
+}
+
+
+@extend_schema_field(_OPTION_SCHEMA)
+class OptionSerializer(serializers.Serializer[Any]):
+    """One option. `id` only when editing: which option this text belongs to."""
+
+    id = serializers.IntegerField(required=False, min_value=1)
+    text = serializers.CharField(max_length=LIMITS["option_text_characters"])
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            data = {"text": data}
+        option: dict[str, Any] = super().to_internal_value(data)
+        return option
+
+
+class OriginField(serializers.CharField):
+    """A web site's origin: scheme, host and port, nothing after them. Kept as browsers say it."""
+
+    default_error_messages = {"invalid_origin": "This must be like https://example.com."}
+
+    def to_internal_value(self, data: Any) -> str:
+        origin = super().to_internal_value(data).lower().removesuffix("/")
+        if not _ORIGIN.fullmatch(origin):
+            self.fail("invalid_origin")
+        return origin
+
+
+class PollFields(serializers.Serializer[Any]):
+    """The fields that creating and editing share, and the rules between them."""
+
+    question = serializers.CharField(max_length=LIMITS["question_characters"])
+    description = serializers.CharField(
+        max_length=LIMITS["description_characters"], allow_blank=True, required=False
+    )
+    kind = serializers.ChoiceField(choices_of(Kind), required=False)
+    options = serializers.ListField(
+        child=OptionSerializer(),
+        min_length=LIMITS["options_min"],
+        max_length=LIMITS["options_max"],
+    )
+    min_choices = serializers.IntegerField(
+        min_value=1, max_value=LIMITS["options_max"], required=False
+    )
+    max_choices = serializers.IntegerField(
+        min_value=1, max_value=LIMITS["options_max"], required=False
+    )
+    opens_at = serializers.DateTimeField(allow_null=True, required=False)
+    closes_at = serializers.DateTimeField(allow_null=True, required=False)
+    duration = serializers.IntegerField(
+        min_value=LIMITS["duration_min_seconds"],
+        max_value=LIMITS["duration_max_seconds"],
+        allow_null=True,
+        required=False,
+        help_text="Seconds from opening; never together with closes_at.",
+    )
+    voter_policy = serializers.ChoiceField(choices_of(VoterPolicy), required=False)
+    vote_change = serializers.BooleanField(required=False)
+    results_visibility = serializers.ChoiceField(choices_of(Visibility), required=False)
+    min_voters = serializers.IntegerField(min_value=0, max_value=1_000_000, required=False)
+    listed = serializers.BooleanField(required=False)
+    embed_origins = serializers.ListField(
+        child=OriginField(max_length=LIMITS["embed_origin_characters"]),
+        max_length=LIMITS["embed_origins_max"],
+        required=False,
+        help_text="Sites that may show the poll's big screen in a frame, as https://example.com.",
+    )
+
+    def validate_options(self, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        texts = [option["text"] for option in options]
+        if len(set(texts)) != len(texts):
+            raise serializers.ValidationError("Two options have the same text.", "duplicate")
+        return options
+
+    def _refuse(self, field: str, detail: str, code: str = "invalid") -> None:
+        raise serializers.ValidationError({field: [serializers.ErrorDetail(detail, code)]})
+
+    def check_schedule(self, fields: Mapping[str, Any]) -> None:
+        opens_at: datetime | None = fields.get("opens_at")
+        closes_at: datetime | None = fields.get("closes_at")
+        duration: int | None = fields.get("duration")
+        start = max(opens_at or timezone.now(), timezone.now())
+        if closes_at is not None and duration is not None:
+            self._refuse("duration", "Give closes_at or duration, not both.")
+        if closes_at is not None and closes_at <= start:
+            self._refuse("closes_at", "This must be after the opening, and in the future.")
+        if duration is not None:
+            try:
+                start + timedelta(seconds=duration)
+            except OverflowError:
+                self._refuse("duration", "The poll would close after the year 9999.")
+
+    def check_choices(self, kind: str, fields: dict[str, Any], number: int) -> None:
+        """Fill in and check how many choices a ballot has."""
+        most = 1 if kind == Kind.SINGLE else number
+        fields.setdefault("min_choices", 1)
+        fields.setdefault("max_choices", most)
+        if fields["max_choices"] > most:
+            self._refuse("max_choices", f"This poll can have at most {most}.", "max_value")
+        if fields["min_choices"] > fields["max_choices"]:
+            self._refuse("min_choices", "This must not be more than max_choices.", "max_value")
+
+
+class PollCreateSerializer(PollFields):
+    """POST /polls/. Only `question` and `options` are required."""
+
+    draft = serializers.BooleanField(
+        required=False, help_text="Make it, but let nobody vote until the owner opens it."
+    )
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        self.check_schedule(fields)
+        kind = fields.setdefault("kind", Kind.SINGLE)
+        fields["options"] = [option["text"] for option in fields["options"]]
+        self.check_choices(kind, fields, len(fields["options"]))
+        fields["is_draft"] = fields.pop("draft", False)
+        return fields
+
+
+class PollUpdateSerializer(PollFields):
+    """PATCH /polls/{id}/. Whatever is left out stays."""
+
+    def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """`context["poll"]` is the poll as it stands."""
+        poll = self.context["poll"]
+        if fields.get("closes_at") is not None and fields.get("duration") is None:
+            fields.pop("duration", None)
+        schedule = {"opens_at": poll.opens_at} | fields
+        if not {"closes_at", "duration"} & set(fields) and fields.get("opens_at") is not None:
+            end = "closes_at" if poll.duration is None else "duration"
+            schedule[end] = getattr(poll, end)
+        self.check_schedule(schedule)
+        if {"kind", *_CHOICE_FIELDS} & set(fields):
+            number = len(fields["options"]) if "options" in fields else len(poll.counts)
+            rules = {name: fields[name] for name in _CHOICE_FIELDS if name in fields}
+            kind = fields.get("kind", poll.kind)
+            if kind == poll.kind:
+                rules = {name: getattr(poll, name) for name in _CHOICE_FIELDS} | rules
+            self.check_choices(kind, rules, number)
+            fields |= rules
+        return fields
+
+
+class LinksSerializer(serializers.Serializer[Any]):
+    self = serializers.URLField()
+    results = serializers.URLField()
+    votes = serializers.URLField()
+    live = serializers.CharField(help_text="The WebSocket: ws:// or wss://")
+    vote_page = serializers.URLField()
+    dashboard = serializers.URLField()
+
+
+class ShownOptionSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    text = serializers.CharField()
+
+
+class PollSerializer(serializers.Serializer[Any]):
+    """A poll as every client sees it. Describes `representation.poll_object`."""
+
+    id = serializers.UUIDField()
+    code = serializers.CharField()
+    question = serializers.CharField()
+    description = serializers.CharField()
+    kind = serializers.ChoiceField(choices_of(Kind))
+    options = ShownOptionSerializer(many=True)
+    min_choices = serializers.IntegerField()
+    max_choices = serializers.IntegerField()
+    status = serializers.ChoiceField(choices_of(Status))
+    opens_at = serializers.DateTimeField(allow_null=True)
+    closes_at = serializers.DateTimeField(allow_null=True)
+    closed_at = serializers.DateTimeField(allow_null=True)
+    duration = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    voter_policy = serializers.ChoiceField(choices_of(VoterPolicy))
+    vote_change = serializers.BooleanField()
+    results_visibility = serializers.ChoiceField(choices_of(Visibility))
+    min_voters = serializers.IntegerField()
+    listed = serializers.BooleanField()
+    embed_origins = serializers.ListField(child=serializers.CharField())
+    epoch = serializers.IntegerField()
+    version = serializers.IntegerField()
+    links = LinksSerializer()
+
+
+class PollPageSerializer(serializers.Serializer[Any]):
+    """Describes a page of `pagination.NewestFirst`."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = PollSerializer(many=True)
+
+
+class CreatedPollSerializer(PollSerializer):
+    owner_key = serializers.CharField(
+        required=False, help_text="Shown this once; answers to no account-owned poll."
+    )
+
+
+class VoteRequestSerializer(serializers.Serializer[Any]):
+    """`choices` for single, multiple and ranked polls, `ratings` for rating polls."""
+
+    choices = serializers.ListField(child=serializers.IntegerField(min_value=1), required=False)
+    ratings = serializers.DictField(
+        child=serializers.IntegerField(min_value=1, max_value=MAX_STARS), required=False
+    )
+    voter_code = serializers.CharField(required=False)
+
+
+class RecordedVoteSerializer(serializers.Serializer[Any]):
+    poll = serializers.UUIDField()
+    choices = serializers.ListField(child=serializers.IntegerField(), required=False)
+    ratings = serializers.DictField(child=serializers.IntegerField(), required=False)
+    seq = serializers.IntegerField()
+    epoch = serializers.IntegerField()
+    cast_at = serializers.DateTimeField()
+
+
+class RoundSerializer(serializers.Serializer[Any]):
+    counts = serializers.DictField(child=serializers.IntegerField())
+    eliminated = serializers.IntegerField(allow_null=True)
+    exhausted = serializers.IntegerField()
+    tied = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Options that shared the last place."
+    )
+    tie_rule = serializers.ChoiceField(
+        ["earlier_round", "head_to_head", "lot"], allow_null=True, help_text="What decided."
+    )
+
+
+class ResultsSerializer(serializers.Serializer[Any]):
+    poll = serializers.UUIDField()
+    epoch = serializers.IntegerField()
+    version = serializers.IntegerField()
+    status = serializers.ChoiceField(choices_of(Status))
+    final = serializers.BooleanField()
+    voters = serializers.IntegerField()
+    votes = serializers.IntegerField(allow_null=True)
+    counts = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+    withheld = serializers.BooleanField(required=False)
+    means = serializers.DictField(child=serializers.FloatField(allow_null=True), required=False)
+    distribution = serializers.DictField(
+        child=serializers.ListField(child=serializers.IntegerField()), required=False
+    )
+    rounds = RoundSerializer(many=True, required=False)
+    winner = serializers.IntegerField(allow_null=True, required=False)
+    tie = serializers.BooleanField(required=False, help_text="The tie rule named the winner.")
+    condorcet_winner = serializers.IntegerField(allow_null=True, required=False)
+    as_of = serializers.DateTimeField()
+
+
+class TimelinePointSerializer(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    version = serializers.IntegerField()
+
+
+class TimelineSerializer(serializers.Serializer[Any]):
+    poll = serializers.UUIDField()
+    epoch = serializers.IntegerField()
+    points = TimelinePointSerializer(many=True)
+
+
+class VoteAnswerSerializer(serializers.Serializer[Any]):
+    vote = RecordedVoteSerializer()
+    voter_token = serializers.CharField()
+    results = ResultsSerializer(allow_null=True)
+
+
+class MyVoteSerializer(serializers.Serializer[Any]):
+    vote = RecordedVoteSerializer()
+
+
+class VoterTokenSerializer(serializers.Serializer[Any]):
+    voter_token = serializers.CharField()
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(allow_blank=True)
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457 problem details, the shape of every refusal."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = FieldErrorSerializer(  # type: ignore[assignment] # the name is RFC 9457 custom
+        many=True, required=False
+    )
+    vote = RecordedVoteSerializer(required=False)

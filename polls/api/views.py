@@ -1,0 +1,295 @@
+"""The REST face of polls: thin views over services and selectors."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from polls import errors, selectors, services
+from polls.api import schema
+from polls.api.callers import caller_of
+from polls.api.django_bridge import answer_through
+from polls.api.pagination import NewestFirst
+from polls.api.requests import account_of_caller, created_response, owned_poll, ref_of, shown
+from polls.api.results_endpoint import show_results
+from polls.api.schema import endpoint
+from polls.api.serializers import (
+    CreatedPollSerializer,
+    MyVoteSerializer,
+    PollCreateSerializer,
+    PollPageSerializer,
+    PollSerializer,
+    PollUpdateSerializer,
+    ResultsSerializer,
+    TimelineSerializer,
+    VoteAnswerSerializer,
+    VoteRequestSerializer,
+    VoterTokenSerializer,
+)
+from polls.api.vote_endpoint import cast_vote, vote_object
+from polls.ballot_box import ballot_box
+from polls.domain import LIMITS, PollState, Status, may_see_results
+from polls.models import Poll
+from polls.owners import is_owner
+from polls.reading import Question, reader
+from polls.recording import Cast
+from polls.results import iso
+from polls.voters import mint_device, token_of
+
+
+class PollListView(APIView):
+    """Listed polls, and making one."""
+
+    @endpoint(
+        "Listed polls, newest first",
+        operation_id="polls_list",
+        answers={200: PollPageSerializer},
+        refuses=(errors.Invalid, errors.NotFound),
+        parameters=[
+            OpenApiParameter("status", enum=[one.value for one in Status]),
+            OpenApiParameter("q", description="Words of the question."),
+            OpenApiParameter("cursor", description="From `next` or `previous`."),
+            OpenApiParameter("page_size", int),
+        ],
+        auth=[{}],
+    )
+    def get(self, request: Request) -> Response:
+        wanted = request.query_params.get("status")
+        if wanted is not None and wanted not in list(Status):
+            detail = f"One of: {', '.join(Status)}."
+            raise errors.Invalid(errors=[{"field": "status", "code": "invalid", "detail": detail}])
+        query = request.query_params.get("q", "")
+        if "\x00" in query:
+            raise errors.Invalid(
+                errors=[{"field": "q", "code": "invalid", "detail": "No null characters."}]
+            )
+        polls = selectors.listed_polls(status=Status(wanted) if wanted else None, query=query)
+        paginator = NewestFirst()
+        page = paginator.paginate_queryset(polls, request, view=self)
+        details = selectors.details_of(list(page or []))
+        return paginator.get_paginated_response([shown(request, one) for one in details])
+
+    @endpoint(
+        "Make a poll",
+        operation_id="polls_create",
+        answers={201: CreatedPollSerializer},
+        refuses=(*schema.BODY_REFUSALS, errors.InvalidToken),
+        request=PollCreateSerializer,
+        auth=[*schema.ACCOUNT_AUTH, {}],
+    )
+    def post(self, request: Request) -> Response:
+        serializer = PollCreateSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        account_id = account_of_caller(request)
+        created = services.create_poll(owner_id=account_id, **serializer.validated_data)
+        return created_response(request, *created)
+
+
+class PollView(APIView):
+    """One poll."""
+
+    @endpoint(
+        "One poll",
+        operation_id="polls_read",
+        answers={200: PollSerializer},
+        refuses=(errors.PollNotFound,),
+        parameters=[schema.REF],
+        auth=[{}],
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        return Response(shown(request, selectors.get_details(ref)))
+
+    @endpoint(
+        "Edit a poll (owner)",
+        operation_id="polls_update",
+        answers={200: PollSerializer},
+        refuses=(*schema.OWNER_REFUSALS, *schema.BODY_REFUSALS, errors.PollHasVotes),
+        request=PollUpdateSerializer,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def patch(self, request: Request, ref: str) -> Response:
+        poll = owned_poll(request, ref)
+        serializer = PollUpdateSerializer(data=request.data, partial=True, context={"poll": poll})
+        serializer.is_valid(raise_exception=True)
+        changes = dict(serializer.validated_data)
+        options = changes.pop("options", None)
+        if options is not None:
+            options = [(option.get("id"), option["text"]) for option in options]
+        return Response(shown(request, services.update_poll(poll.id, changes, options)))
+
+    @endpoint(
+        "Delete a poll and its votes (owner)",
+        operation_id="polls_delete",
+        answers={204: None},
+        refuses=schema.OWNER_REFUSALS,
+        parameters=[schema.REF],
+        auth=schema.OWNER_AUTH,
+    )
+    def delete(self, request: Request, ref: str) -> Response:
+        services.delete_poll(owned_poll(request, ref).id)
+        return Response(status=204)
+
+
+def act_view(
+    name: str, act: Callable[[UUID], Poll], summary: str, *refuses: type[errors.PollError]
+) -> type[APIView]:
+    """The view of `POST …/{name}/`: an act of the owner on a poll's life."""
+
+    class ActView(APIView):
+        @endpoint(
+            f"{summary} (owner)",
+            operation_id=f"polls_{name}",
+            answers={200: PollSerializer},
+            refuses=(*schema.OWNER_REFUSALS, *refuses),
+            request=None,
+            parameters=[schema.REF],
+            auth=schema.OWNER_AUTH,
+        )
+        def post(self, request: Request, ref: str) -> Response:
+            return Response(shown(request, act(owned_poll(request, ref).id)))
+
+    return ActView
+
+
+class VotesView(APIView):
+    """Casting a vote. The server routes POST to `vote_endpoint` itself."""
+
+    @endpoint(
+        "Cast a vote",
+        operation_id="votes_cast",
+        answers={201: VoteAnswerSerializer, 200: VoteAnswerSerializer},
+        refuses=(
+            errors.Malformed, errors.VoterRequired, errors.InvalidToken,
+            errors.InvalidVoterCode, errors.PollNotFound, errors.PollNotOpen, errors.PollClosed,
+            errors.AlreadyVoted, errors.TooLarge, errors.UnsupportedMediaType,
+            errors.InvalidOption, errors.TooFewChoices, errors.TooManyChoices,
+            errors.DuplicateChoices,
+        ),
+        request=VoteRequestSerializer,
+        parameters=[schema.REF, schema.IDEMPOTENCY_KEY],
+        auth=schema.VOTER_AUTH,
+    )  # fmt: skip
+    def post(self, request: Request, ref: str) -> Any:
+        return answer_through(cast_vote, ref, request)
+
+
+class MyVoteView(APIView):
+    """The caller's own vote."""
+
+    @endpoint(
+        "Your vote",
+        operation_id="votes_mine",
+        answers={200: MyVoteSerializer},
+        refuses=(errors.InvalidToken, errors.PollNotFound, errors.NotVoted),
+        parameters=[schema.REF, schema.VOTER_CODE],
+        auth=schema.VOTER_AUTH,
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
+        reading = reader.ask_sync(Question(ref_of(ref), identity=identity))
+        if reading.vote is None:
+            raise errors.NotVoted
+        return Response({"vote": vote_object(reading.vote)})
+
+    @endpoint(
+        "Take your vote back",
+        operation_id="votes_retract",
+        answers={204: None},
+        refuses=(
+            errors.InvalidToken, errors.VoterRequired, errors.PollNotFound, errors.NotVoted,
+            errors.VoteChangeOff, errors.PollNotOpen, errors.PollClosed,
+        ),
+        parameters=[schema.REF, schema.VOTER_CODE],
+        auth=schema.VOTER_AUTH,
+    )  # fmt: skip
+    def delete(self, request: Request, ref: str) -> Response:
+        identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
+        cast = Cast(ref_of(ref), identity, None)
+        outcome = ballot_box.ask_sync(cast)
+        if outcome.error is not None:
+            raise outcome.error
+        return Response(status=204)
+
+
+class ResultsView(APIView):
+    """The tally. The server routes GET to `results_endpoint` itself."""
+
+    @endpoint(
+        "Results",
+        operation_id="results_read",
+        answers={200: ResultsSerializer, 304: None},
+        refuses=(errors.InvalidToken, errors.ResultsHidden, errors.PollNotFound),
+        parameters=[schema.REF, schema.IF_NONE_MATCH],
+        auth=[*schema.OWNER_AUTH, *schema.VOTER_AUTH],
+    )
+    def get(self, request: Request, ref: str) -> Any:
+        return answer_through(show_results, ref, request)
+
+
+class TimelineView(APIView):
+    """How the tally grew."""
+
+    @endpoint(
+        "When the votes came: some 80 versions of the tally and their times",
+        operation_id="timeline_read",
+        answers={200: TimelineSerializer},
+        refuses=(errors.InvalidToken, errors.ResultsHidden, errors.PollNotFound),
+        parameters=[schema.REF, schema.VOTER_CODE],
+        auth=[*schema.OWNER_AUTH, *schema.VOTER_AUTH],
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        state = _state_with_results(request, ref)
+        points = [{"at": iso(at), "version": seq} for seq, at in selectors.vote_moments(state)]
+        body = {"poll": str(state.id), "epoch": state.epoch, "points": points}
+        return Response(body, headers={"Cache-Control": "no-store"})
+
+
+def _state_with_results(request: Request, ref: str) -> PollState:
+    """The poll's state, for whom its results are shown to.
+
+    Raises:
+        PollNotFound, InvalidToken, ResultsHidden
+    """
+    caller = caller_of(request)
+    identity = caller.known_identity(request.headers.get("Voter-Code"))
+    reading = reader.ask_sync(Question(ref_of(ref), identity=identity))
+    state = reading.state
+    owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+    has_voted = reading.vote is not None
+    if not may_see_results(state, reading.status, is_owner=owner, has_voted=has_voted):
+        raise errors.ResultsHidden
+    if state.is_withheld:
+        raise errors.ResultsHidden("Too few people have voted to show any numbers.")
+    return state
+
+
+class VotersView(APIView):
+    """Voter tokens."""
+
+    @endpoint(
+        "A new voter token",
+        operation_id="voters_create",
+        answers={201: VoterTokenSerializer},
+        request=None,
+        auth=[{}],
+    )
+    def post(self, request: Request) -> Response:
+        return Response({"voter_token": token_of(mint_device())}, status=201)
+
+
+class LimitsView(APIView):
+    """The limits that this server holds."""
+
+    @endpoint(
+        "Limits",
+        operation_id="limits_read",
+        answers={200: {"type": "object", "additionalProperties": {"type": "integer"}}},
+        auth=[{}],
+    )
+    def get(self, request: Request) -> Response:
+        return Response(LIMITS)

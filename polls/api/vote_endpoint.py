@@ -1,0 +1,127 @@
+"""POST /api/v1/polls/{id}/votes/: from bytes to the ballot box and back. A lean door.
+
+A 2xx is sent after COMMIT only. No database, no Django request handler on this path.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from polls import draining, errors
+from polls.api.callers import Caller
+from polls.api.lean import (
+    Disconnected,
+    Header,
+    LeanRequest,
+    Receive,
+    Send,
+    cors_headers,
+    respond,
+    respond_problem,
+)
+from polls.api.problems import as_poll_error
+from polls.ballot_box import ballot_box
+from polls.domain import LIMITS, Kind, PollState, Verdict, may_see_results
+from polls.owners import is_owner
+from polls.reading import Question, reader
+from polls.recording import Cast, Outcome
+from polls.refs import parse_ref
+from polls.results import iso
+from polls.results_cache import ResultsCache, with_as_of
+from polls.vote_store import StoredVote
+from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
+
+_STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
+_results = ResultsCache(is_shared=False)  # made once for all votes of a batch
+
+
+async def cast_vote(ref: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Take one vote and answer with what became of it."""
+    request = LeanRequest.of(scope, receive)
+    headers = cors_headers(request)
+    try:
+        status, body = await _cast(ref, request, headers)
+    except Disconnected:
+        return
+    except Exception as exc:
+        await respond_problem(send, as_poll_error(exc), headers)
+    else:
+        await respond(send, status, body, headers)
+
+
+async def _cast(ref: str, request: LeanRequest, headers: list[Header]) -> tuple[int, bytes]:
+    """Status and body; a device that is minted goes into `headers` before it votes, so that
+    whoever is told to try again is the same voter then."""
+    request.check_host()
+    if draining.is_draining():
+        raise errors.Overloaded(
+            "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
+        )
+    body = await request.json_object(LIMITS["vote_body_bytes"])
+    caller = request.caller()
+    parsed = parse_ref(ref)
+    if parsed is None:
+        raise errors.PollNotFound
+    voter_code = body.get("voter_code")
+    if voter_code is not None and not isinstance(voter_code, str):
+        raise errors.Malformed("“voter_code” must be a string.")
+    identity = caller.identity(
+        idempotency_key=request.header(b"idempotency-key"), voter_code=voter_code
+    )
+    token = caller.token or token_of(identity.device)
+    if not caller.token:
+        headers.append((b"set-cookie", _cookie(token, request.is_secure)))
+    outcome = await ballot_box.ask(Cast(parsed, identity, body))
+    if outcome.error is not None:
+        raise _with_recorded_vote(outcome)
+    assert outcome.vote is not None
+    assert outcome.state is not None
+    results = await _results_for(outcome.state, caller)
+    vote = orjson.dumps(vote_object(outcome.vote))
+    answer = b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token.encode(), results)
+    return _STATUS[outcome.verdict], answer
+
+
+def _with_recorded_vote(outcome: Outcome) -> errors.PollError:
+    assert outcome.error is not None
+    if outcome.vote is not None:
+        outcome.error.extra["vote"] = vote_object(outcome.vote)
+    return outcome.error
+
+
+def vote_object(vote: StoredVote) -> dict[str, Any]:
+    """A recorded vote as its voter sees it."""
+    marks = {"ratings": vote.marks} if isinstance(vote.marks, dict) else {"choices": vote.marks}
+    return {
+        "poll": str(vote.poll_id),
+        **marks,
+        "seq": vote.seq,
+        "epoch": vote.epoch,
+        "cast_at": iso(vote.cast_at),
+    }
+
+
+async def _results_for(state: PollState, caller: Caller) -> bytes:
+    """The results to send with a vote's answer, as JSON; null for who may not see them."""
+    now = datetime.now(UTC)
+    status = state.status_at(now)
+    owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+    if not may_see_results(state, status, is_owner=owner, has_voted=True):
+        return b"null"
+    if state.kind == Kind.RANKED:  # its rounds need votes that other processes recorded
+        try:
+            reading = await reader.ask(Question(state.id, results=True))
+        except errors.PollError:  # the vote is committed: nothing after that may refuse it
+            return b"null"
+        assert reading.results is not None
+        return with_as_of(reading.results, now)
+    return with_as_of(_results.encoded([(state, status)], lambda _: None)[state.id], now)
+
+
+def _cookie(token: str, is_secure: bool) -> bytes:
+    secure = "; Secure" if is_secure else ""
+    return (
+        f"{COOKIE_NAME}={token}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly;"
+        f" SameSite=Lax{secure}"
+    ).encode()

@@ -1,0 +1,151 @@
+"""One thread that answers many askers at once: whoever waits shares the next round.
+
+While a round is under way the next one gathers, so rounds grow with the load and nobody
+waits for a timer. The thread has one lasting database connection of its own. Bounded:
+when `capacity` wait already, an asker is refused at once.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from django.db import connection
+
+from polls.errors import Overloaded
+
+logger = logging.getLogger(__name__)
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+_Settled = list[tuple["asyncio.Future[Answer]", "Answer | BaseException"]]
+
+
+class GroupWorker(Generic[Question, Answer]):
+    """Answers questions in rounds by `work`, which must not raise and keeps the order.
+
+    Args:
+        name: of the thread, for logs and profiles.
+        work: one answer (or exception) a question.
+        capacity: how many may wait.
+        round_size: how many one round takes at most.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[Question]], Sequence[Answer | BaseException]],
+        *,
+        capacity: int,
+        round_size: int,
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._capacity = capacity
+        self._round_size = round_size
+        self._waiting: queue.SimpleQueue[
+            tuple[Question, asyncio.Future[Answer] | Future[Answer]] | None
+        ] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._waiting.qsize()
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer to `question`, from the event loop.
+
+        Raises:
+            Overloaded: too many wait; nothing was done.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._put(question, future)
+        return await future
+
+    def ask_sync(self, question: Question) -> Answer:
+        """The same from any other thread."""
+        future: Future[Answer] = Future()
+        self._put(question, future)
+        return future.result()
+
+    def stop(self) -> None:
+        """Answer all who wait, close the connection, end the thread."""
+        with self._starting:
+            if self._thread is not None:
+                self._waiting.put(None)
+                self._thread.join()
+                self._thread = None
+
+    def _put(self, question: Question, future: "asyncio.Future[Answer] | Future[Answer]") -> None:
+        if self._waiting.qsize() >= self._capacity:
+            raise Overloaded
+        if self._thread is None:
+            self._start()
+        self._waiting.put((question, future))
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            item = self._waiting.get()
+            gathered = []
+            while True:
+                if item is None:
+                    stopping = True
+                    break
+                gathered.append(item)
+                if len(gathered) == self._round_size:
+                    break
+                try:
+                    item = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+            if gathered:
+                self._answer(gathered)
+        connection.close()
+
+    def _answer(
+        self, gathered: "list[tuple[Question, asyncio.Future[Answer] | Future[Answer]]]"
+    ) -> None:
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = self._work([question for question, _ in gathered])
+        except BaseException as error:  # whoever waits must be told, whatever happened
+            logger.exception("a round of %s failed", self._name)
+            answers = [error] * len(gathered)
+        by_loop: dict[asyncio.AbstractEventLoop, _Settled[Answer]] = defaultdict(list)
+        for (_, future), answer in zip(gathered, answers, strict=True):
+            if isinstance(future, Future):
+                _settle_one(future, answer)
+            else:
+                by_loop[future.get_loop()].append((future, answer))
+        for loop, settled in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle, settled)
+            except RuntimeError:  # the loop has closed: nobody waits there any more
+                logger.info("%s: %d askers have gone", self._name, len(settled))
+
+
+def _settle(settled: "_Settled[Answer]") -> None:
+    for future, answer in settled:
+        if not future.done():
+            _settle_one(future, answer)
+
+
+def _settle_one(
+    future: "asyncio.Future[Answer] | Future[Answer]", answer: "Answer | BaseException"
+) -> None:
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

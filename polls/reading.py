@@ -1,0 +1,149 @@
+"""Group reading: requests for a poll's state that arrive together share one query.
+
+Every answer is read from the database after it was asked for, so it is never older than
+a vote that was acknowledged before, by whichever process. Polls that the clock has
+closed are sealed first, so `final` is final.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection
+
+from polls import errors, selectors, services, vote_store
+from polls.domain import Kind, PollState, Status
+from polls.group_worker import GroupWorker
+from polls.ranked_counts import RankedCounts
+from polls.refs import PollRef
+from polls.results_cache import ResultsCache
+from polls.selectors import PollDetails
+from polls.vote_store import StoredVote, VoterIn
+from polls.voters import Identity, voter_key
+
+logger = logging.getLogger(__name__)
+
+_CAPACITY = 50_000
+_ROUND_SIZE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants to know of a poll.
+
+    Args:
+        details: also what the poll says, not only its tally and state.
+        results: also its results as JSON.
+        identity: also whether this voter has voted.
+    """
+
+    ref: PollRef
+    details: bool = False
+    results: bool = False
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A poll as it was at one moment; what was not asked for is None.
+
+    `results` is the JSON object of `results.results_of`, as bytes.
+    """
+
+    state: PollState
+    status: Status
+    results: bytes | None = None
+    details: PollDetails | None = None
+    vote: StoredVote | None = None
+
+
+_ranked_counts = RankedCounts()
+_results_cache = ResultsCache(is_shared=True)
+
+
+def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
+    """Answer all questions with one query, and one more for each kind of extra.
+
+    Returns:
+        A Reading a question, or PollNotFound, in the same order.
+    """
+    now = datetime.now(UTC)
+    states = _read_sealed({question.ref for question in questions}, now)
+    shown = {states[one.ref].id: states[one.ref] for one in questions
+             if one.results and one.ref in states}  # fmt: skip
+    results = _results_cache.encoded(
+        [(state, state.status_at(now)) for state in shown.values()], _rank
+    )
+    wanted = {states[one.ref].id for one in questions if one.details and one.ref in states}
+    details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
+    votes = _read_votes(questions, states)
+    answers: list[Reading | BaseException] = []
+    for question, vote in zip(questions, votes, strict=True):
+        state = states.get(question.ref)
+        if state is None:
+            answers.append(errors.PollNotFound())
+            continue
+        answers.append(
+            Reading(
+                state,
+                state.status_at(now),
+                results.get(state.id) if question.results else None,
+                details.get(state.id) if question.details else None,
+                vote,
+            )
+        )
+    return answers
+
+
+def _rank(state: PollState) -> dict[str, Any] | None:
+    return _ranked_counts.result_at(state) if state.kind == Kind.RANKED else None
+
+
+def _read_sealed(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
+    found = selectors.get_states(refs)
+    due = [state.id for state in found if state.needs_sealing(now)]
+    if due:
+        services.seal_polls(due, now)
+        found = selectors.get_states(refs)
+    states: dict[PollRef, PollState] = {}
+    for state in found:
+        states[state.id] = states[state.code] = state
+    return states
+
+
+def _read_votes(
+    questions: Sequence[Question], states: dict[PollRef, PollState]
+) -> list[StoredVote | None]:
+    voters = [_voter_of(question, states.get(question.ref)) for question in questions]
+    found = {
+        VoterIn(vote.poll_id, vote.epoch, vote.voter): vote
+        for vote in vote_store.current_votes({voter for voter in voters if voter})
+    }
+    return [found.get(voter) if voter else None for voter in voters]
+
+
+def _voter_of(question: Question, state: PollState | None) -> VoterIn | None:
+    if question.identity is None or state is None:
+        return None
+    try:
+        key = voter_key(state.id, state.voter_policy, question.identity)
+    except errors.PollError:
+        return None
+    return VoterIn(state.id, state.epoch, key)
+
+
+def _work(questions: Sequence[Question]) -> Sequence[Reading | BaseException]:
+    for _ in range(2):
+        try:
+            return read_polls(questions)
+        except (OperationalError, InterfaceError) as error:
+            logger.info("reading again after: %s", error)
+            connection.close()
+    return [errors.Overloaded("The database is away; try again.") for _ in questions]
+
+
+reader: GroupWorker[Question, Reading] = GroupWorker(
+    "reader", _work, capacity=_CAPACITY, round_size=_ROUND_SIZE
+)

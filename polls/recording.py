@@ -1,0 +1,209 @@
+"""Deciding and storing votes: the one place where a vote becomes a count.
+
+A batch is one transaction. Under each poll's lock every vote is decided by the rules of
+`domain`, gets the poll's next `seq`, and moves the tally; the tally, the version and the
+votes are committed together or not at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from polls import errors, events, vote_store
+from polls.domain import (
+    BallotError,
+    Marks,
+    PollState,
+    Refusal,
+    Tally,
+    Verdict,
+    VoterPolicy,
+    decide_vote,
+    read_ballot,
+    refusal_by_status,
+)
+from polls.refs import PollRef
+from polls.vote_store import StoredVote, VoterIn
+from polls.voters import Identity, voter_key
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """A vote that wants to be counted; without a body, one that is to be taken back."""
+
+    ref: PollRef
+    identity: Identity
+    body: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
+
+    `state` is the poll as the batch left it; None when there is no such poll.
+    """
+
+    verdict: Verdict
+    vote: StoredVote | None = None
+    state: PollState | None = None
+    error: errors.PollError | None = None
+
+
+# Who casts a vote: a voter, a reason why not, or nobody because there is no such poll.
+_Voter = VoterIn | errors.PollError | None
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One locked poll while a batch is being decided."""
+
+    state: PollState
+    tally: Tally
+    version: int
+    current: dict[UUID, StoredVote] = field(default_factory=dict)
+    appended: dict[int, StoredVote] = field(default_factory=dict)
+    superseded: list[StoredVote] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, state: PollState) -> "_Desk":
+        return cls(state, Tally.of(state), state.version)
+
+    def append(self, voter: UUID, marks: Marks | None, now: datetime) -> StoredVote:
+        """Give the next seq to a vote event and count it; what it replaces is counted out."""
+        earlier = self.current.pop(voter, None)
+        if earlier is not None:
+            assert earlier.marks is not None
+            self.tally.add(self.state.kind, earlier.marks, -1)
+            if earlier.seq in self.appended:
+                self.appended[earlier.seq] = earlier._replace(is_current=False)
+            else:
+                self.superseded.append(earlier)
+        self.version += 1
+        vote = StoredVote(
+            self.state.id, self.state.epoch, self.version, voter, marks, now,
+            is_current=marks is not None, replaces=earlier.seq if earlier else None,
+        )  # fmt: skip
+        self.appended[vote.seq] = vote
+        if marks is not None:
+            self.tally.add(self.state.kind, marks)
+            self.current[voter] = vote
+        return vote
+
+    def closed_state(self) -> PollState:
+        tally = self.tally
+        return self.state._replace(
+            version=self.version, voters=tally.voters, votes=tally.votes,
+            counts=tally.counts, stars=tally.stars,
+        )  # fmt: skip
+
+
+def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
+    """Decide and store a batch of votes in one transaction.
+
+    Locks each poll concerned once, in id order; four statements a batch, and one for
+    each vote that replaces an earlier one. Tells `events.tallies_changed` after COMMIT.
+
+    Args:
+        batch: votes in order of arrival; two of one voter are decided in that order.
+    Returns:
+        One Outcome a vote, same order: accepted (with seq), repeated, replaced,
+        retracted or refused.
+    Raises:
+        DatabaseError: nothing of the batch was stored.
+    """
+    with transaction.atomic():
+        states = vote_store.lock_polls({cast.ref for cast in batch})
+        now = datetime.now(UTC)
+        desks: dict[PollRef, _Desk] = {}
+        for state in states:
+            desks[state.id] = desks[state.code] = _Desk.open(state)
+        voters = [_voter_of(cast, desks.get(cast.ref)) for cast in batch]
+        voters = _without_unusable_codes(voters, desks)
+        known = {one for one in voters if isinstance(one, VoterIn)}
+        for vote in vote_store.current_votes(known):
+            desks[vote.poll_id].current[vote.voter] = vote
+        decided = [
+            _decide(cast, desks.get(cast.ref), voter, now)
+            for cast, voter in zip(batch, voters, strict=True)
+        ]
+        changed = [desk for state in states if (desk := desks[state.id]).appended]
+        vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded])
+        vote_store.append_votes([vote for desk in changed for vote in desk.appended.values()])
+        after = {desk.state.id: desk.closed_state() for desk in changed}
+        vote_store.save_tallies(after.values())
+    if after:
+        events.tell_tallies_changed(list(after.values()))
+    return [
+        Outcome(one.verdict, one.vote, after.get(one.state.id, one.state), one.error)
+        if one.state
+        else one
+        for one in decided
+    ]
+
+
+def _voter_of(cast: Cast, desk: _Desk | None) -> _Voter:
+    if desk is None:
+        return None
+    state = desk.state
+    try:
+        key = voter_key(state.id, state.voter_policy, cast.identity)
+    except errors.PollError as error:
+        return error
+    return VoterIn(state.id, state.epoch, key)
+
+
+def _without_unusable_codes(voters: list[_Voter], desks: dict[PollRef, _Desk]) -> list[_Voter]:
+    by_code = {
+        one
+        for one in voters
+        if isinstance(one, VoterIn) and desks[one.poll_id].state.voter_policy == VoterPolicy.CODE
+    }
+    if not by_code:
+        return voters
+    unusable = vote_store.unusable_codes(by_code)
+    return [errors.InvalidVoterCode() if one in unusable else one for one in voters]
+
+
+def _decide(cast: Cast, desk: _Desk | None, voter: _Voter, now: datetime) -> Outcome:
+    if desk is None:
+        return Outcome(Verdict.REFUSED, error=errors.PollNotFound())
+    if not isinstance(voter, VoterIn):
+        return Outcome(Verdict.REFUSED, state=desk.state, error=voter)
+    if cast.body is None:
+        return _decide_retraction(desk, voter.voter, now)
+    try:
+        marks = read_ballot(desk.state, cast.body)
+    except BallotError as problem:
+        closed = refusal_by_status(desk.state, now)
+        if closed and problem.refusal != Refusal.MALFORMED:
+            return _refused(desk, closed)
+        return _refused(desk, problem.refusal, problem.detail)
+    earlier = desk.current.get(voter.voter)
+    verdict = decide_vote(desk.state, now, marks, earlier.marks if earlier else None)
+    if isinstance(verdict, Refusal):
+        return _refused(desk, verdict, vote=earlier)
+    if verdict == Verdict.REPEATED:
+        return Outcome(verdict, earlier, desk.state)
+    return Outcome(verdict, desk.append(voter.voter, marks, now), desk.state)
+
+
+def _decide_retraction(desk: _Desk, voter: UUID, now: datetime) -> Outcome:
+    if voter not in desk.current:
+        return Outcome(Verdict.REFUSED, state=desk.state, error=errors.NotVoted())
+    refusal = refusal_by_status(desk.state, now)
+    if refusal is not None:
+        return _refused(desk, refusal)
+    if not desk.state.vote_change:
+        return Outcome(Verdict.REFUSED, state=desk.state, error=errors.VoteChangeOff())
+    return Outcome(Verdict.RETRACTED, desk.append(voter, None, now), desk.state)
+
+
+def _refused(
+    desk: _Desk, refusal: Refusal, detail: str = "", vote: StoredVote | None = None
+) -> Outcome:
+    error = errors.BY_CODE[refusal](detail)
+    return Outcome(Verdict.REFUSED, vote=vote, state=desk.state, error=error)

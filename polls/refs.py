@@ -1,0 +1,39 @@
+"""How a client names a poll: its UUID, or its six-character join code in any case."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from uuid import UUID
+
+from django.db.models import Q
+
+from polls.models import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH
+
+PollRef = UUID | str
+
+
+@lru_cache(maxsize=10_000)
+def parse_ref(text: str) -> PollRef | None:
+    """A UUID, an upper-case join code, or None for what can be neither."""
+    if len(text) == JOIN_CODE_LENGTH:
+        code = text.upper()
+        return code if all(letter in JOIN_CODE_ALPHABET for letter in code) else None
+    if len(text) not in (32, 36):
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def polls_named(refs: Iterable[PollRef]) -> Q:
+    """The filter for all polls that `refs` name."""
+    ids: list[UUID] = []
+    codes: list[str] = []
+    for ref in refs:
+        if isinstance(ref, str):
+            codes.append(ref)
+        else:
+            ids.append(ref)
+    if not codes:
+        return Q(id__in=ids)
+    return Q(id__in=ids) | Q(code__in=codes) if ids else Q(code__in=codes)

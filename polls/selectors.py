@@ -1,0 +1,134 @@
+"""Every read of polls and votes. Synchronous; the doors read through `reading`."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from polls.domain import PollState, Status
+from polls.errors import PollNotFound
+from polls.models import Option, Poll, Vote
+from polls.refs import PollRef, parse_ref, polls_named
+
+
+@dataclass(frozen=True, slots=True)
+class PollDetails:
+    """What a poll says: the part of it that votes do not move."""
+
+    state: PollState
+    question: str
+    description: str
+    options: tuple[tuple[int, str], ...]
+    duration: int | None
+    listed: bool
+    created_at: datetime
+    embed_origins: list[str]
+
+
+_DETAIL_FIELDS = (
+    "question", "description", "duration", "listed", "created_at", "embed_origins",
+)  # fmt: skip
+_TIMELINE_POINTS = 80
+
+
+def get_states(refs: Collection[PollRef]) -> list[PollState]:
+    """The states of those polls that exist. One query."""
+    rows = Poll.objects.filter(polls_named(refs)).values_list(*PollState._fields)
+    return [PollState(*row) for row in rows]
+
+
+def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:
+    """What those polls that exist say. Two queries."""
+    return details_of(Poll.objects.filter(polls_named(refs)))
+
+
+def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
+    """What these polls say, in their order. One query besides theirs."""
+    found = list(polls)
+    texts: dict[UUID, list[tuple[int, str]]] = {poll.id: [] for poll in found}
+    options = Option.objects.filter(poll_id__in=texts, is_retired=False)
+    for poll_id, number, text in options.order_by("position").values_list(
+        "poll_id", "number", "text"
+    ):
+        texts[poll_id].append((number, text))
+    return [
+        PollDetails(
+            state=state_of(poll),
+            options=tuple(texts[poll.id]),
+            **{name: getattr(poll, name) for name in _DETAIL_FIELDS},
+        )
+        for poll in found
+    ]
+
+
+def state_of(poll: Poll) -> PollState:
+    return PollState(*(getattr(poll, name) for name in PollState._fields))
+
+
+def get_details(ref: str) -> PollDetails:
+    """What one poll says, by id or join code. Two queries.
+
+    Raises:
+        PollNotFound: no such poll, or no such form of a reference.
+    """
+    parsed = parse_ref(ref)
+    found = get_all_details([parsed]) if parsed else []
+    if not found:
+        raise PollNotFound
+    return found[0]
+
+
+def listed_polls(*, status: Status | None = None, query: str = "") -> QuerySet[Poll]:
+    """Polls that their owners list, filtered by status now and words of the question."""
+    polls = Poll.objects.filter(listed=True)
+    if query:
+        polls = polls.filter(question__icontains=query)
+    if status is None:
+        return polls.filter(is_draft=False)  # what nobody may see yet is not news
+    return polls.filter(_has_status(status, timezone.now()))
+
+
+def _has_status(status: Status, now: datetime) -> Q:
+    """`PollState.status_at` as a filter."""
+    closed = Q(closed_at__isnull=False) | Q(closes_at__lte=now)
+    scheduled = Q(opens_at__gt=now)
+    paused = Q(paused_at__isnull=False)
+    if status == Status.CLOSED:
+        return closed
+    if status == Status.DRAFT:
+        return ~closed & Q(is_draft=True)
+    running = ~closed & Q(is_draft=False)
+    if status == Status.SCHEDULED:
+        return running & scheduled
+    return running & ~scheduled & (paused if status == Status.PAUSED else ~paused)
+
+
+def get_poll(ref: str) -> Poll:
+    """One poll by id or join code.
+
+    Raises:
+        PollNotFound: no such poll.
+    """
+    parsed = parse_ref(ref)
+    poll = Poll.objects.filter(polls_named([parsed])).first() if parsed else None
+    if poll is None:
+        raise PollNotFound
+    return poll
+
+
+def vote_moments(state: PollState) -> list[tuple[int, datetime]]:
+    """When the tally came to some 80 of its versions, evenly apart, first and last among them.
+
+    `seq` counts vote events without gaps, so the rows are named by their primary key and
+    no more of them are read, however many votes there are. One query.
+    """
+    steps = min(state.version, _TIMELINE_POINTS)
+    if steps < 2:
+        seqs = set(range(1, steps + 1))
+    else:
+        seqs = {1 + n * (state.version - 1) // (steps - 1) for n in range(steps)}
+    votes = Vote.objects.filter(poll_id=state.id, epoch=state.epoch, seq__in=seqs)
+    return list(votes.order_by("seq").values_list("seq", "cast_at"))

@@ -1,0 +1,122 @@
+"""Who is voting: signed voter tokens, and the voter key that a poll stores.
+
+A poll never stores a token, an account or an address, only HMAC(secret, poll, identity):
+nobody without the secret can go back from it, and nobody can link two polls by it. How
+strong each policy is stands in docs/voters.md.
+"""
+
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from itertools import count
+from uuid import UUID
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+
+from polls.domain import VoterPolicy
+from polls.errors import InvalidToken, VoterRequired
+
+COOKIE_NAME = "voter"
+COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
+_DEVICE_ID_BYTES = 16
+_signer = Signer(salt="livepoll.voter", sep=".")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """All that a request says of its voter; the poll's policy picks what counts.
+
+    `nonce` stands for the request itself: fresh, or the same for the same Idempotency-Key.
+    """
+
+    device: str
+    address: str
+    nonce: str
+    account: str | None = None
+    voter_code: str | None = None
+
+
+_process = secrets.token_hex(16)
+_numbers = count()
+
+
+def fresh_nonce() -> str:
+    """A nonce that no other request ever has, without asking for random bits each time."""
+    return f"{_process}.{os.getpid()}.{next(_numbers)}"
+
+
+def mint_device() -> str:
+    """A new device id: 128 random bits as text."""
+    return urlsafe_b64encode(secrets.token_bytes(_DEVICE_ID_BYTES)).decode().rstrip("=")
+
+
+def device_of_request(idempotency_key: str) -> str:
+    """The device id that belongs to an Idempotency-Key: the same key, the same voter."""
+    digest = _digest(b"idempotency:" + idempotency_key.encode())
+    return urlsafe_b64encode(digest[:_DEVICE_ID_BYTES]).decode().rstrip("=")
+
+
+def token_of(device: str) -> str:
+    return _signer.sign(device)
+
+
+def read_token(token: str) -> str:
+    """The device id in a voter token.
+
+    Raises:
+        InvalidToken: it was not signed by us.
+    """
+    try:
+        return _signer.unsign(token)
+    except BadSignature:
+        raise InvalidToken from None
+
+
+def voter_key(poll_id: UUID, policy: str, identity: Identity) -> UUID:
+    """What this poll stores of this voter: 32 bits of the poll's id, 96 of an HMAC. No I/O.
+
+    The keys of one poll begin alike, so that they lie together in the index of all keys.
+
+    Raises:
+        VoterRequired: the policy asks for what the request did not bring.
+    """
+    digest = _digest(poll_id.bytes + _who(policy, identity).encode())
+    return UUID(bytes=poll_id.bytes[:4] + digest[:12])
+
+
+def _who(policy: str, identity: Identity) -> str:
+    if policy == VoterPolicy.DEVICE:
+        return f"device:{identity.device}"
+    if policy == VoterPolicy.OPEN:
+        return f"request:{identity.nonce}"
+    if policy == VoterPolicy.IP:
+        return f"ip:{identity.address}"
+    if policy == VoterPolicy.CODE:
+        if not identity.voter_code:
+            raise VoterRequired("This poll takes votes with a voter code: send “voter_code”.")
+        return f"code:{normalised_code(identity.voter_code)}"
+    if not identity.account:
+        raise VoterRequired("This poll takes votes of accounts: sign in first.")
+    return f"account:{identity.account}"
+
+
+def normalised_code(code: str) -> str:
+    """A voter code as it is hashed: people type them in any case, with or without dashes."""
+    return "".join(letter for letter in code.upper() if letter.isalnum())
+
+
+def voter_key_of_code(poll_id: UUID, code: str) -> UUID:
+    """The voter key that a voter code leads to."""
+    return voter_key(poll_id, VoterPolicy.CODE, Identity("", "", "", voter_code=code))
+
+
+def _digest(message: bytes) -> bytes:
+    return hmac.digest(_secret(), b"livepoll.voter:" + message, "sha256")
+
+
+def _secret() -> bytes:
+    """The oldest known secret: keys of stored voters must outlive a rotation."""
+    return (settings.SECRET_KEY_FALLBACKS or [settings.SECRET_KEY])[-1].encode()

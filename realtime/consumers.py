@@ -1,0 +1,257 @@
+"""A socket that watches a poll: accept, snapshot, hang on the hub, leave.
+
+It has no channel of its own and touches no ORM: tallies come from the hub, straight to
+the socket's sender.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import StopConsumer
+from django.conf import settings
+
+from polls.api.callers import read_caller
+from polls.api.lean import LeanRequest
+from polls.api.origins import is_allowed_origin
+from polls.domain import LIMITS, Visibility, VoterPolicy
+from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
+from polls.owners import is_owner
+from polls.reading import Question, reader
+from polls.refs import parse_ref
+from polls.voters import COOKIE_NAME
+from realtime import frames, wire
+from realtime.close_codes import CloseCode
+from realtime.hub import Hub, running_hub
+from realtime.room import Room
+from realtime.watcher import Watcher
+
+logger = logging.getLogger(__name__)
+
+_BAD_FRAMES_ALLOWED = 5
+# What an identify frame may bring, and the scheme under which a request would.
+_SCHEMES = {"voter_token": "Voter", "access_token": "Bearer", "owner_key": "Bearer"}
+_PROOFS = (*_SCHEMES, "voter_code")
+
+
+class _BareConsumer(AsyncConsumer):  # type: ignore[misc] # channels ships no types
+    """A consumer without a channel, and so without the task that would wait for one; spares
+    each frame the thread hop of `dispatch`."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        self.scope = scope
+        self.base_send = send
+        with suppress(StopConsumer):
+            while True:
+                await self.dispatch(await receive())
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        await getattr(self, get_handler_name(message))(message)
+
+    async def accept_and_close(self, code: int) -> None:
+        """Close with a code: a client only ever sees one after the handshake."""
+        await self.send({"type": "websocket.accept"})
+        await self.send({"type": "websocket.close", "code": int(code)})
+        raise StopConsumer
+
+
+class NoSuchSocket(_BareConsumer):
+    """Any path where no socket is."""
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        await self.accept_and_close(CloseCode.NO_SUCH_POLL)
+
+
+class PollConsumer(_BareConsumer):
+    """/ws/polls/{id}/"""
+
+    hub: Hub
+    room: Room | None = None
+    watcher: Watcher
+    admitted: str | None = None
+    serving: "asyncio.Task[None] | None" = None
+    is_cut = False
+    bad_frames = 0
+    frames_in_second = 0
+    second = 0
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        self.serving = asyncio.current_task()
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.is_cut:
+                raise
+        finally:
+            self._leave()
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        request = LeanRequest(self.scope, None)  # type: ignore[arg-type] # it has no body
+        if not is_allowed_origin(request):
+            await self.accept_and_close(CloseCode.NOT_ALLOWED)
+        address = request.address
+        self.hub = running_hub()
+        if not self.hub.admit(address):
+            await self.accept_and_close(CloseCode.TOO_MANY)
+        self.admitted = address
+        ref = parse_ref(self.scope["url_route"]["kwargs"]["ref"])
+        if ref is None:
+            await self.accept_and_close(CloseCode.NO_SUCH_POLL)
+            return
+        await self.send({"type": "websocket.accept"})
+        self.watcher = Watcher(
+            self._send_text,
+            self._close,
+            _base_url(request),
+            write=wire.writer_of(self.base_send),
+            on_cut=self._give_up,
+        )
+        try:
+            self.room = await self.hub.join(ref)
+            with suppress(InvalidToken):  # a stale cookie: somebody who has not voted
+                await self._identify(
+                    authorization=request.header(b"authorization"),
+                    voter_cookie=request.cookie(COOKIE_NAME),
+                    voter_code=request.header(b"voter-code"),
+                )
+            while self.room.is_over:  # given up as empty, or deleted, in the meantime
+                self.room = await self.hub.join(ref)
+        except PollNotFound:
+            self.scope.get("livepoll.on_missing_poll", _nothing)()
+            await self._close(CloseCode.NO_SUCH_POLL)
+            raise StopConsumer from None
+        except Overloaded:
+            await self._close(CloseCode.TRY_AGAIN)
+            raise StopConsumer from None
+        assert self.room is not None
+        self.room.add(self.watcher)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        if self.room is None:
+            return
+        if self._is_flooding():
+            self.watcher.end(CloseCode.TOO_MANY)
+            return
+        frame = _parse(message)
+        kind = frame.get("type")
+        if kind == "ping":
+            self.watcher.post(frames.pong(datetime.now(UTC), self.room.watching))
+        elif kind == "identify":
+            await self._on_identify(frame)
+        else:
+            self._complain("malformed", 'Send {"type": "ping"} or an identify frame.')
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        raise StopConsumer
+
+    async def _on_identify(self, frame: dict[str, Any]) -> None:
+        given: list[dict[str, str]] = [
+            {"authorization": f"{scheme} {frame[name]}"}
+            for name, scheme in _SCHEMES.items()
+            if isinstance(frame.get(name), str)
+        ]
+        if isinstance(frame.get("voter_code"), str):
+            given.append({"voter_code": frame["voter_code"]})
+        if not given:
+            self._complain("malformed", f"Identify with one of: {', '.join(_PROOFS)}.")
+            return
+        for proof in given:  # a stale token must not spoil a good key
+            try:
+                await self._identify(**proof)
+            except PollError as error:
+                self._complain(error.code, error.detail)
+        assert self.room is not None
+        self.room.show_to(self.watcher)
+
+    async def _identify(
+        self, *, authorization: str = "", voter_cookie: str = "", voter_code: str = ""
+    ) -> None:
+        """Find out whether this is the owner, or somebody who has voted.
+
+        Where everybody may see the results this matters once the owner hides them.
+        """
+        assert self.room is not None
+        state = self.room.state
+        by_address = state.voter_policy == VoterPolicy.IP
+        if not (authorization or voter_cookie or voter_code or by_address):
+            return
+        caller = read_caller(
+            authorization=authorization, voter_cookie=voter_cookie, address=self._address()
+        )
+        if is_owner(state, key=caller.owner_key, account_id=caller.account_id):
+            self.watcher.owned_as = self.room.ownership
+        proof = {
+            VoterPolicy.DEVICE: caller.device,
+            VoterPolicy.ACCOUNT: caller.account_id,
+            VoterPolicy.CODE: voter_code or None,
+            VoterPolicy.IP: caller.address,
+        }.get(VoterPolicy(state.voter_policy))
+        if proof is None:
+            return
+        self.watcher.identity = caller.known_identity(voter_code)
+        if state.results_visibility != Visibility.ALWAYS:
+            reading = await reader.ask(Question(state.id, identity=self.watcher.identity))
+            self.watcher.voted_in = reading.vote.epoch if reading.vote else None
+
+    def _address(self) -> str:
+        return LeanRequest(self.scope, None).address  # type: ignore[arg-type]
+
+    def _is_flooding(self) -> bool:
+        if not settings.RATE_LIMITS:
+            return False
+        second = int(time.monotonic())
+        if second != self.second:
+            self.second, self.frames_in_second = second, 0
+        self.frames_in_second += 1
+        return self.frames_in_second > settings.SOCKET_FRAMES_PER_SECOND
+
+    def _complain(self, code: str, detail: str) -> None:
+        self.bad_frames += 1
+        if self.bad_frames > _BAD_FRAMES_ALLOWED:
+            self.watcher.end(CloseCode.BAD_FRAMES)
+        else:
+            self.watcher.post(frames.error(code, detail))
+
+    def _give_up(self) -> None:
+        """The client does not even read: nothing else would come from it."""
+        if self.serving is not None:
+            self.is_cut = True
+            self.serving.cancel()
+
+    async def _send_text(self, text: str) -> None:
+        await self.base_send({"type": "websocket.send", "text": text})
+
+    async def _close(self, code: int) -> None:
+        await self.base_send({"type": "websocket.close", "code": int(code)})
+
+    def _leave(self) -> None:
+        if self.room is not None:
+            self.watcher.stop()
+            self.hub.leave(self.room, self.watcher)
+        if self.admitted is not None:
+            self.hub.dismiss(self.admitted)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _parse(message: dict[str, Any]) -> dict[str, Any]:
+    """A client's frame; an empty one stands for everything that is not a JSON object."""
+    text = message.get("text")
+    if not text or len(text.encode()) > LIMITS["websocket_frame_bytes"]:
+        return {}
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return frame if isinstance(frame, dict) else {}
+
+
+def _base_url(request: LeanRequest) -> str:
+    return f"{'https' if request.is_secure else 'http'}://{request.header(b'host')}"

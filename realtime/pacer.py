@@ -1,0 +1,50 @@
+"""Leading edge, then a steady beat: the first after a quiet spell goes at once, later ones
+at most every `interval`, and the last one always goes."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Pacer:
+    """Calls `go` for each `nudge`, never twice within `interval_seconds`.
+
+    Must be used on one event loop. `go` takes whatever is newest when it is called;
+    `on_rest` is called when an interval passed with nothing new.
+    """
+
+    __slots__ = ("_go", "_interval", "_is_due", "_on_rest", "_timer")
+
+    def __init__(
+        self,
+        interval_seconds: float,
+        go: Callable[[], None],
+        on_rest: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._interval = interval_seconds
+        self._go = go
+        self._on_rest = on_rest
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False
+
+    def nudge(self) -> None:
+        """There is something new to go out."""
+        if self._timer is None:
+            self._send()
+        else:
+            self._is_due = True
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _send(self) -> None:
+        self._is_due = False
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._rested)
+        self._go()
+
+    def _rested(self) -> None:
+        self._timer = None
+        if self._is_due:
+            self._send()
+        else:
+            self._on_rest()

@@ -1,0 +1,114 @@
+"""From the events of `polls` to this process's hub at once, and to the channel layer
+paced: at most one message a poll each interval, the newest, within a time limit.
+
+A failure here is logged and never reaches whoever voted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from polls import events
+from polls.domain import PollState
+from realtime import messages, metrics
+from realtime.hub import Hub, hub_if_running
+from realtime.outage_log import OutageLog
+from realtime.pacer import Pacer
+
+outage_log = OutageLog(logging.getLogger(__name__))
+
+_SEND_TIMEOUT_SECONDS = 1.0
+
+
+class Publisher:
+    """Listens to `polls.events`; called in the threads that write."""
+
+    def __init__(self) -> None:
+        self._newest: dict[UUID, PollState] = {}
+        self._pacers: dict[UUID, Pacer] = {}
+        self._sending: set[UUID] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connect(self) -> None:
+        events.tallies_changed.connect(self.on_tallies_changed)
+        events.poll_changed.connect(self.on_poll_changed)
+
+    def on_tallies_changed(self, states: Sequence[PollState], **_: Any) -> None:
+        hub = hub_if_running()
+        if hub is not None:
+            hub.loop.call_soon_threadsafe(self._take_tallies, hub, states)
+        else:
+            for state in states:
+                self._send_now(state.id, messages.tally(state))
+
+    def on_poll_changed(self, poll_id: UUID, deleted: bool, **_: Any) -> None:
+        message = messages.poll_changed(poll_id, deleted=deleted)
+        hub = hub_if_running()
+        if hub is not None:
+            hub.loop.call_soon_threadsafe(self._take_poll_change, hub, poll_id, message)
+        else:
+            self._send_now(poll_id, message)
+
+    # On the hub's loop
+
+    def _take_tallies(self, hub: Hub, states: Sequence[PollState]) -> None:
+        hub.take_tallies(list(states))
+        for state in states:
+            known = self._newest.get(state.id)
+            if known is None or state.order > known.order:
+                self._newest[state.id] = state
+            self._pacer(state.id).nudge()
+
+    def _take_poll_change(self, hub: Hub, poll_id: UUID, message: dict[str, Any]) -> None:
+        hub.take_poll_change(poll_id, deleted=message["deleted"])
+        self._spawn(poll_id, message)
+
+    def _pacer(self, poll_id: UUID) -> Pacer:
+        pacer = self._pacers.get(poll_id)
+        if pacer is None:
+            pacer = Pacer(
+                settings.BROADCAST_INTERVAL_MS / 1000,
+                lambda: self._send_newest(poll_id),
+                on_rest=lambda: self._pacers.pop(poll_id, None),
+            )
+            self._pacers[poll_id] = pacer
+        return pacer
+
+    def _send_newest(self, poll_id: UUID) -> None:
+        if poll_id in self._sending:  # Redis is slow: the next beat takes a newer one along
+            self._pacer(poll_id).nudge()
+            return
+        state = self._newest.pop(poll_id, None)
+        if state is not None:
+            self._sending.add(poll_id)
+            self._spawn(poll_id, messages.tally(state))
+
+    def _spawn(self, poll_id: UUID, message: dict[str, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._send(poll_id, message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, poll_id: UUID, message: dict[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):
+                await get_channel_layer().group_send(messages.group(poll_id), message)
+        except Exception as error:  # screens elsewhere will follow from the database
+            metrics.LAYER_FAILURES.inc()
+            outage_log.warn("the channel layer did not take a message", error)
+        finally:
+            if message["type"] == messages.TALLY:
+                self._sending.discard(poll_id)
+
+    # In a process without a hub
+
+    def _send_now(self, poll_id: UUID, message: dict[str, Any]) -> None:
+        async_to_sync(self._send)(poll_id, message)
+
+
+publisher = Publisher()

@@ -1,0 +1,239 @@
+"""Everybody in this process who watches one poll, and the newest that is known of it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+
+from polls.domain import Kind, PollState, Status, Visibility, may_see_results
+from polls.reading import Reading
+from polls.representation import poll_object
+from polls.results import results_of
+from polls.results_cache import with_as_of
+from polls.selectors import PollDetails
+from realtime import frames, metrics, wire
+from realtime.close_codes import CloseCode
+from realtime.pacer import Pacer
+from realtime.watcher import Watcher
+
+_LONGEST_TIMER_SECONDS = 3600.0
+# A timer may fire a little early by the wall clock; the status is then not yet the new one.
+_TIMER_SLACK_SECONDS = 0.005
+
+
+class Room:
+    """A poll's watchers. Never shows an older state after a newer one.
+
+    Args:
+        reading: with details and results.
+        interval_seconds: between two results frames.
+        refresh: asks the hub to read the poll again and call `update`.
+    """
+
+    def __init__(
+        self, reading: Reading, interval_seconds: float, refresh: Callable[["Room"], None]
+    ) -> None:
+        assert reading.details is not None
+        assert reading.results is not None
+        self.watchers: set[Watcher] = set()
+        self._elsewhere: dict[str, tuple[int, float]] = {}
+        self._watching_elsewhere = 0
+        self.state: PollState = reading.state
+        self.details: PollDetails = reading.details
+        self._status: Status = reading.status
+        self._results: bytes | None = reading.results
+        self._refresh = refresh
+        self.is_over = False
+        self.voters_known_at: tuple[int, int] | None = None  # when it was last asked who voted
+        self._must_read = False
+        self._is_reading = False
+        self._pacer = Pacer(interval_seconds, self._flush)
+        self._timer: asyncio.TimerHandle | None = None
+        self._set_timer()
+
+    @property
+    def id(self) -> UUID:
+        return self.state.id
+
+    @property
+    def ownership(self) -> tuple[int | None, str]:
+        """Whose the poll is; a new owner key makes it another."""
+        return (self.state.owner_id, self.state.owner_key_hash)
+
+    @property
+    def watching(self) -> int:
+        """How many sockets watch the poll, here and as other processes last told."""
+        return len(self.watchers) + self._watching_elsewhere
+
+    def take_watching(self, hub_id: str, count: int, now: float) -> None:
+        """What another process told of its own sockets, at `now` of a monotonic clock."""
+        self._elsewhere[hub_id] = (count, now)
+        self._sum_elsewhere()
+
+    def forget_silent(self, since: float) -> None:
+        """Count no process any more that has told nothing since then."""
+        told = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
+        if len(told) < len(self._elsewhere):
+            self._elsewhere = told
+            self._sum_elsewhere()
+
+    def _sum_elsewhere(self) -> None:
+        self._watching_elsewhere = sum(count for count, _ in self._elsewhere.values())
+
+    def add(self, watcher: Watcher) -> None:
+        """Send the snapshot, then whatever is newer."""
+        self.watchers.add(watcher)
+        results = self._encoded() if self.may_see(watcher) else None
+        watcher.seen = results
+        now = datetime.now(UTC)
+        shown = results and with_as_of(results, now)
+        poll = self._poll(watcher.base_url)
+        watcher.post(frames.snapshot(poll, shown, now, self.watching))
+
+    def show_to(self, watcher: Watcher) -> None:
+        """Send the tally to one who may see it only now, and has not."""
+        if watcher.seen != self._encoded() and self.may_see(watcher):
+            watcher.seen = self._encoded()
+            watcher.offer(frames.results(self._encoded(), self.watching))
+
+    def identified(self) -> list[Watcher]:
+        """Watchers of whom it matters, and may have changed, whether they have voted."""
+        if self.state.results_visibility != Visibility.AFTER_VOTE:
+            return []
+        return [
+            watcher
+            for watcher in self.watchers
+            if watcher.identity and (self.state.vote_change or watcher.voted_in != self.state.epoch)
+        ]
+
+    def may_see(self, watcher: Watcher) -> bool:
+        return may_see_results(
+            self.state,
+            self._status,
+            is_owner=watcher.owned_as == self.ownership,
+            has_voted=watcher.voted_in == self.state.epoch,
+        )
+
+    def take_tally(self, state: PollState) -> None:
+        """A newer tally, as an event or a message told it.
+
+        Its numbers are taken as they are; where the poll's rules changed with it, or its
+        rounds must be counted, the hub is asked to read.
+        """
+        if state.order <= self.state.order:
+            return
+        if (state.epoch, state.revision) != (self.state.epoch, self.state.revision):
+            self._refresh(self)
+            return
+        if state.kind == Kind.RANKED:
+            self._must_read = True
+        else:
+            self.state, self._results = state, None
+        self._pacer.nudge()
+
+    def is_behind(self, reading: Reading) -> bool:
+        """Whether `reading` shows another state of the poll, not only a newer tally."""
+        ours, theirs = self.state, reading.state
+        return (ours.epoch, ours.revision, self._status) != (
+            theirs.epoch, theirs.revision, reading.status
+        )  # fmt: skip
+
+    def update(self, reading: Reading) -> None:
+        """The poll as it was just read; tells watchers what is new in it."""
+        assert reading.details is not None
+        known, state = self.state, reading.state
+        poll_order = (state.epoch, state.revision)
+        if poll_order < (known.epoch, known.revision):
+            return
+        poll_changed = poll_order > (known.epoch, known.revision) or reading.status != self._status
+        self.details, self._status = reading.details, reading.status
+        if state.order >= known.order:
+            self.state, self._results = state, reading.results
+        elif poll_changed:
+            self._results = None
+        if poll_changed:
+            self._tell_poll()
+            self._set_timer()
+        if self._is_reading:  # for a flush, which the pacer has let through already
+            self._is_reading = False
+            self._send_results()
+        elif poll_changed or state.order > known.order:
+            self._pacer.nudge()
+
+    def end(self) -> None:
+        """The poll was deleted: say so and close every socket."""
+        self._tell_poll(status="deleted")
+        for watcher in self.watchers:
+            watcher.end(CloseCode.NO_SUCH_POLL)
+
+    def stop(self) -> None:
+        self.is_over = True
+        self._pacer.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tell_poll(self, **changes: str) -> None:
+        by_base_url: dict[str, str] = {}
+        for watcher in self.watchers:
+            frame = by_base_url.get(watcher.base_url)
+            if frame is None:
+                frame = frames.poll(self._poll(watcher.base_url, **changes))
+                by_base_url[watcher.base_url] = frame
+            if watcher.withdraw() or not self.may_see(watcher):
+                watcher.seen = None  # what was laid out for it may be of another state
+            watcher.post(frame)
+
+    def _flush(self) -> None:
+        if self._must_read:
+            self._must_read = False
+            self._is_reading = True
+            self._refresh(self)  # comes back through `update`, with the rounds
+        else:
+            self._send_results()
+
+    def _send_results(self) -> None:
+        """Lay the newest tally in the slot of everybody who may see it and has not."""
+        body = self._encoded()
+        is_public = self.state.results_visibility == Visibility.ALWAYS
+        frame = encoded = None
+        handed = skipped = 0
+        for watcher in self.watchers:
+            if watcher.seen != body and (is_public or self.may_see(watcher)):
+                if frame is None:
+                    frame = frames.results(body, self.watching)
+                    encoded = wire.encode(frame)
+                watcher.seen = body
+                skipped += watcher.offer(frame, encoded)
+                handed += 1
+        metrics.FRAMES.inc(handed)
+        metrics.SKIPPED.inc(skipped)
+
+    def _encoded(self) -> bytes:
+        if self._results is None:
+            self._results = orjson.dumps(results_of(self.state, self._status, None))
+        return self._results
+
+    def _poll(self, base_url: str, **changes: str) -> bytes:
+        details = replace(self.details, state=self.state)
+        return orjson.dumps(poll_object(details, base_url, datetime.now(UTC)) | changes)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = datetime.now(UTC)
+        moment = self.state.next_moment(now)
+        if moment is None:
+            return
+        wait = (moment - now).total_seconds() + _TIMER_SLACK_SECONDS
+        self._timer = asyncio.get_running_loop().call_later(
+            min(wait, _LONGEST_TIMER_SECONDS), self._on_moment
+        )
+
+    def _on_moment(self) -> None:
+        self._timer = None
+        self._refresh(self)
+        self._set_timer()

@@ -1,0 +1,74 @@
+"""The poll a first visitor finds: real first preferences, open for one more vote.
+
+Made on a database that has no poll at all, and filled to the end if a first attempt was
+cut off. Its id is fixed, so that it is found again whatever it is called by then.
+"""
+
+from pathlib import Path
+from uuid import UUID
+
+from polls.models import Poll
+from polls.recording import Cast, record_votes
+from polls.services import create_poll
+from polls.voters import Identity
+from replay.preflib import read_preflib
+
+SAMPLE_POLL_ID = UUID("ba110755-2009-4000-8000-b0112094570f")
+BALLOTS_FILE = Path(__file__).parent / "data" / "burlington-2009-mayor.toi"
+QUESTION = "2009 Burlington mayoral election: whom would you have put first?"
+DESCRIPTION = (
+    "8,976 real first preferences from the ballots of the election in Burlington, Vermont "
+    "(PrefLib dataset 00005, donated by Jeffrey O'Neill, OpenSTV.org). Add yours."
+)
+BATCH_VOTES = 1000
+
+
+def ensure_sample_poll() -> bool:
+    """Make or complete the sample poll where it is due; answers whether anything was done.
+
+    Takes a second or two for the first time, one query after that.
+    """
+    sample = Poll.objects.filter(id=SAMPLE_POLL_ID).first()
+    if sample is None:
+        if Poll.objects.exists():
+            return False
+        file = read_preflib(BALLOTS_FILE)
+        sample, _ = create_poll(
+            poll_id=SAMPLE_POLL_ID,
+            question=QUESTION,
+            description=DESCRIPTION,
+            options=file.alternatives,
+            kind="single",
+        )
+    elif sample.epoch > 1 or sample.version >= sample_vote_count():
+        return False
+    return _record_sample_votes() > 0
+
+
+def sample_vote_count() -> int:
+    """How many of the file's ballots have a first preference."""
+    return len(_first_preferences())
+
+
+def _first_preferences() -> list[int]:
+    ballots = read_preflib(BALLOTS_FILE).ballots()
+    return [first for one in ballots if (first := one.first_preference()) is not None]
+
+
+def _record_sample_votes() -> int:
+    casts = [
+        Cast(SAMPLE_POLL_ID, _voter(index), {"choices": [choice]})
+        for index, choice in enumerate(_first_preferences())
+    ]
+    outcomes = [
+        outcome
+        for start in range(0, len(casts), BATCH_VOTES)
+        for outcome in record_votes(casts[start : start + BATCH_VOTES])
+    ]
+    return sum(outcome.error is None for outcome in outcomes)
+
+
+def _voter(index: int) -> Identity:
+    """The same voter for the same ballot each time; no browser can claim to be one."""
+    name = f"sample-ballot-{index}"
+    return Identity(device=name, address="", nonce=name)

@@ -1,0 +1,114 @@
+"""Small deliberate bugs, at least one for each rule of the checker: a run on a copy of the
+source that has one must be told by that rule. They show that the checker can see."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Patch:
+    """In this file of the copy, this text once, becomes that."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug, the rule that must tell of it, and the faults that bring it out."""
+
+    name: str
+    rule: str
+    patches: tuple[Patch, ...]
+    faults: tuple[str, ...] = ("drop_sockets",)
+
+    def apply(self, root: Path) -> None:
+        """Raises ValueError when the source is no longer what the mutant was made for."""
+        for patch in self.patches:
+            path = root / patch.file
+            text = path.read_text()
+            if text.count(patch.old) != 1:
+                raise ValueError(f"{self.name}: {patch.old!r} is not once in {patch.file}")
+            path.write_text(text.replace(patch.old, patch.new))
+
+
+MUTANTS = [
+    Mutant(
+        "a failed commit is answered as done", "stored",
+        (Patch("polls/recording.py",
+               "    with transaction.atomic():\n        states",
+               "    from contextlib import suppress\n    from django.db import DatabaseError\n"
+               "    with suppress(DatabaseError), transaction.atomic():\n        states"),),
+        ("lose_a_commit",) * 3,
+    ),
+    Mutant(
+        "commits are not durable", "stored",
+        (Patch("livepoll/settings.py",
+               '            "connect_timeout": 5,\n',
+               '            "connect_timeout": 5, "options": "-c synchronous_commit=off",\n'),),
+        ("kill_postgres",) * 4,
+    ),
+    Mutant(
+        "no lock, and collisions are ignored", "stored",
+        (Patch("polls/vote_store.py", "        Poll.objects.select_for_update()\n",
+               "        Poll.objects\n"),
+         Patch("polls/vote_store.py", 'f"{insert}%s"',
+               'f"{insert}%s ON CONFLICT DO NOTHING"')),
+    ),
+    Mutant(
+        "earlier votes are not looked up", "once",
+        (Patch("polls/recording.py", "vote_store.current_votes(known)", "()"),
+         Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
+               "condition=models.Q(('is_current', True), ('seq', 0))")),
+        ("lose_a_commits_answer",) * 3,
+    ),
+    Mutant(
+        "a retry is told another seq", "retry",
+        (Patch("polls/recording.py", "return Outcome(verdict, earlier, desk.state)",
+               "return Outcome(verdict, earlier._replace(seq=desk.version), desk.state)"),),
+    ),
+    Mutant(
+        "a seq is left out now and then", "gapless",
+        (Patch("polls/recording.py", "        self.version += 1\n",
+               "        self.version += 2 if self.version % 50 == 49 else 1\n"),),
+    ),
+    Mutant(
+        "a replaced vote is not counted out", "recount",
+        (Patch("polls/recording.py", "earlier.marks, -1)", "earlier.marks, 0)"),),
+    ),
+    Mutant(
+        "older tallies are shown too", "order",
+        (Patch("realtime/room.py", "        if state.order <= self.state.order:\n",
+               "        if state.order == self.state.order:\n"),),
+    ),
+    Mutant(
+        "the version goes out without its counts", "committed",
+        (Patch("realtime/messages.py", '"votes", "counts", "stars")', '"votes", "stars")'),),
+    ),
+    Mutant(
+        "nothing is reconciled", "fresh",
+        (Patch("realtime/hub.py", "                    self._compare(room, reading)\n",
+               "                    pass\n"),),
+        ("kill_redis_for_long",) * 2,
+    ),
+    Mutant(
+        "closed polls take votes", "final",
+        (Patch("polls/domain.py", "    if status == Status.OPEN:\n        return None",
+               "    if status in (Status.OPEN, Status.CLOSED):\n        return None"),),
+        ("drop_sockets",) * 5,
+    ),
+    Mutant(
+        "everybody sees every result", "hidden",
+        (Patch("polls/domain.py",
+               "    if is_owner or visibility == Visibility.ALWAYS:\n        return True",
+               "    if is_owner or visibility:\n        return True"),),
+    ),
+    Mutant(
+        "a database that is away is our own failure", "answers",
+        (Patch("polls/ballot_box.py",
+               'return [Overloaded("The database is away; try again.") for _ in batch]',
+               "return [ServerError() for _ in batch]"),),
+        ("kill_postgres",),
+    ),
+]  # fmt: skip

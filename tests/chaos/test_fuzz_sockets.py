@@ -1,0 +1,266 @@
+"""Sockets that say anything but what they should: nothing answers 500, no process dies,
+others go on, and memory comes back. Long form: 10,000 idle sockets."""
+
+import asyncio
+import os
+import random
+import secrets
+import struct
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import uvloop
+
+from tests.chaos.crowd import until
+from tests.chaos.wire import (
+    OP_BINARY,
+    OP_CLOSE,
+    OP_PING,
+    OP_PONG,
+    OP_TEXT,
+    HttpConnection,
+    WatchSocket,
+    frame_bytes,
+    upgrade_bytes,
+)
+from tests.e2e.conftest import StartSite
+from tests.e2e.harness import Server, WebProcess
+from tests.poll_api import Json, PollApi
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+
+LONG = os.environ.get("CHAOS_LONG") == "1"
+STORIES = 2_000 if LONG else 150
+IDLE = 10_000 if LONG else 500
+HALF_OPEN = 1_000 if LONG else 100
+MEMORY_MIB = 40
+IDLE_KIB_EACH = 64
+TOGETHER = 50
+
+
+def broken_frames(chance: random.Random) -> bytes:
+    """A few frames, most of them wrong."""
+    return b"".join(_broken_frame(chance) for _ in range(chance.randint(1, 6)))
+
+
+def _broken_frame(chance: random.Random) -> bytes:
+    noise = chance.randbytes(chance.choice([0, 1, 5, 125, 126, 1000, 4097, 6000]))
+    code = struct.pack("!H", chance.randrange(65536))
+    return chance.choice(
+        [
+            frame_bytes(noise),
+            frame_bytes(noise, OP_BINARY),
+            frame_bytes(b'{"type":"ping"}'),
+            frame_bytes(b'{"type":"identify","voter_token":"%b"}' % noise.hex().encode()),
+            frame_bytes(b'{"type":["ping"],"voter_token":{}}'),
+            frame_bytes(b"[" * min(len(noise), 4000)),
+            frame_bytes(b'{"type":"identify","voter_token":"\\ud800"}'),
+            frame_bytes(noise, first=0x00 | OP_TEXT),  # a fragment without an end
+            frame_bytes(noise, first=0xF0 | OP_TEXT),  # reserved bits
+            frame_bytes(noise[:125], chance.randrange(16)),  # any opcode
+            frame_bytes(code + noise[:100], OP_CLOSE),
+            frame_bytes(noise[:125], chance.choice([OP_PING, OP_PONG])),
+            b"\x81\xff" + b"\xff" * 8 + noise,  # a length of 2^64
+            b"\x81\x05hello",  # not masked
+        ]
+    )
+
+
+def broken_handshake(chance: random.Random, path: str) -> bytes:
+    good = upgrade_bytes(path)
+    kind = chance.randrange(8)
+    if kind == 0:
+        return good[: chance.randrange(1, len(good))]
+    if kind == 1:
+        return good.replace(b"Version: 13", b"Version: " + chance.randbytes(3).hex().encode())
+    if kind == 2:
+        return good.replace(b"Sec-WebSocket-Key", b"X-Not-The-Key")
+    if kind == 3:
+        return good.replace(
+            b"Host: 127.0.0.1", b"Host: \xff\xfe" + chance.randbytes(4).hex().encode()
+        )
+    if kind == 4:
+        return good.replace(path.encode(), b"/ws/polls/" + chance.randbytes(20).hex().encode())
+    if kind == 5:
+        return good.replace(
+            path.encode(), b"/ws/polls/%ff%00%2e%2e/" + b"x" * chance.randrange(3000)
+        )
+    if kind == 6:
+        return good.replace(
+            b"\r\n\r\n",
+            b"\r\nCookie: voter=" + chance.randbytes(30).hex().encode() + b'"\\;;=\r\n\r\n',
+        )
+    return chance.randbytes(200)
+
+
+async def tell_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) -> None:
+    """One client from its first byte to its end."""
+    chance = random.Random(seed)
+    if chance.random() < 0.3:
+        await _send_and_leave(web.port, broken_handshake(chance, path), chance, seen)
+        return
+    socket = WatchSocket(path)
+    await socket.connect(web.port)
+    await until(socket.opened.is_set, 10)
+    socket.send(broken_frames(chance))
+    await until(socket.closed.is_set, chance.choice([0.05, 0.2, 1.0]))
+    seen[f"closed {socket.close_code}" if socket.closed.is_set() else "left open"] += 1
+    socket.close()
+    await socket.closed.wait()
+
+
+async def _send_and_leave(
+    port: int, data: bytes, chance: random.Random, seen: Counter[str]
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(chance.choice([0.05, 0.3])):
+            answer = await reader.read(200)
+            seen[f"handshake {answer[9:12].decode('latin-1') or 'dropped'}"] += 1
+    except TimeoutError:
+        seen["handshake waits"] += 1
+    except OSError:
+        seen["handshake reset"] += 1
+    finally:
+        writer.transport.abort()
+
+
+async def fuzz(seed: int, web: WebProcess, poll: Json) -> Counter[str]:
+    seen: Counter[str] = Counter()
+    room = asyncio.Semaphore(TOGETHER)
+
+    async def one(number: int) -> None:
+        async with room:
+            await tell_story(seed + number, web, f"/ws/polls/{poll['id']}/", seen)
+
+    await asyncio.gather(*(one(number) for number in range(STORIES)))
+    return seen
+
+
+async def still_serves(web: WebProcess, poll: Json) -> None:
+    """A good voter and a good screen notice nothing."""
+    texts: list[bytes] = []
+    socket = WatchSocket(f"/ws/polls/{poll['id']}/", texts.append)
+    await socket.connect(web.port)
+    assert await until(lambda: bool(texts), 5)
+    async with httpx.AsyncClient(base_url=web.url, trust_env=False, timeout=10) as http:
+        await PollApi(http).vote(poll, 1, voter=secrets.token_hex(8))
+    assert await until(lambda: b'"results"' in texts[-1] and len(texts) > 1, 5)
+    assert not socket.closed.is_set()
+    socket.close()
+    await socket.closed.wait()
+
+
+async def make_poll(web: WebProcess) -> Json:
+    async with httpx.AsyncClient(base_url=web.url, trust_env=False, timeout=10) as http:
+        return await PollApi(http).create()
+
+
+def memory_mib(web: WebProcess) -> float:
+    return float(psutil.Process(web.pid).memory_info().rss) / 2**20
+
+
+def assert_no_failure(log: Path) -> None:
+    """None of ours. (Uvicorn itself logs text that is not UTF-8 with a traceback.)"""
+    text = log.read_text()
+    for failure in ("Exception in ASGI", "never retrieved", "Exception in callback", " 500 "):
+        assert failure not in text, text[-3000:]
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "daphne"])
+def test_broken_frames_and_handshakes_break_nothing(start_site: StartSite, server: Server) -> None:
+    seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
+    site = start_site("embedded", server=server)
+    web = site[0]
+
+    async def play() -> tuple[Counter[str], float, float]:
+        poll = await make_poll(web)
+        await fuzz(seed, web, poll)  # first, what is allocated once
+        before = memory_mib(web)
+        seen = await fuzz(seed + STORIES, web, poll)
+        await still_serves(web, poll)
+        return seen, before, memory_mib(web)
+
+    seen, before, after = uvloop.run(play())
+    print(
+        f"{server}, seed {seed}: {2 * STORIES} stories, {before:.0f} then {after:.0f} MiB, {seen}"
+    )
+    assert not any(name.startswith("handshake 5") for name in seen), seen
+    assert web.running
+    assert after - before < MEMORY_MIB
+    if server == "uvicorn":  # Daphne logs each client's error with a traceback
+        assert_no_failure(web.log)
+
+
+def test_half_open_handshakes_and_slow_loris_keep_nobody_out(start_site: StartSite) -> None:
+    site = start_site("embedded")
+    web = site[0]
+
+    async def play() -> None:
+        poll = await make_poll(web)
+        handshake = upgrade_bytes(f"/ws/polls/{poll['id']}/")
+        writers = []
+        for number in range(HALF_OPEN):
+            _, writer = await asyncio.open_connection("127.0.0.1", web.port)
+            writer.write(handshake[: number % len(handshake)])
+            writers.append(writer)
+        body = b'{"choices": [1]}'
+        head = b"POST /api/v1/polls/%b/votes/ HTTP/1.1\r\nHost: 127.0.0.1\r\n" % poll["id"].encode()
+        for _ in range(HALF_OPEN):
+            _, writer = await asyncio.open_connection("127.0.0.1", web.port)
+            writer.write(
+                head + b"Content-Type: application/json\r\nContent-Length: 900\r\n\r\n" + body
+            )
+            writers.append(writer)
+        for writer in writers[::7]:
+            writer.write(b" ")  # a byte now and then
+        await still_serves(web, poll)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        await still_serves(web, poll)
+
+    uvloop.run(play())
+    assert_no_failure(web.log)
+
+
+def test_idle_sockets_cost_little_and_give_it_back(start_site: StartSite) -> None:
+    site = start_site("embedded")
+    web = site[0]
+
+    async def play() -> tuple[float, float, float]:
+        poll = await make_poll(web)
+        await still_serves(web, poll)
+        before = memory_mib(web)
+        sockets = [WatchSocket(f"/ws/polls/{poll['id']}/") for _ in range(IDLE)]
+        for first in range(0, IDLE, 100):
+            await asyncio.gather(*(one.connect(web.port) for one in sockets[first : first + 100]))
+        assert await until(lambda: all(one.opened.is_set() for one in sockets), 60)
+        assert not any(one.closed.is_set() for one in sockets)
+        await still_serves(web, poll)
+        open_ = memory_mib(web)
+        for one in sockets:
+            one.close()
+        await asyncio.gather(*(one.closed.wait() for one in sockets))
+        connection = await HttpConnection.open(web.port)
+
+        async def all_gone() -> bool:
+            answer = await connection.ask(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            return b"livepoll_sockets 0.0" in answer.body
+
+        async with asyncio.timeout(30):
+            while not await all_gone():  # noqa: ASYNC110 (a server's figure)
+                await asyncio.sleep(0.1)
+        connection.close()
+        await connection.gone()
+        return before, open_, memory_mib(web)
+
+    before, open_, after = uvloop.run(play())
+    print(f"{IDLE} idle sockets: {before:.0f}, {open_:.0f}, then {after:.0f} MiB")
+    assert (open_ - before) * 1024 / IDLE < IDLE_KIB_EACH + 20 * 1024 / IDLE
+    assert after - before < max(MEMORY_MIB, 0.5 * (open_ - before))
+    assert_no_failure(web.log)

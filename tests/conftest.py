@@ -1,0 +1,21 @@
+"""What tests of several rooms share."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+# A busy machine is no failing example.
+hypothesis_settings.register_profile("livepoll", deadline=None)
+hypothesis_settings.load_profile("livepoll")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test database; the threads that hold connections to it end before it is dropped."""
+    from polls.ballot_box import ballot_box
+    from polls.reading import reader
+
+    yield
+    ballot_box.stop()
+    reader.stop()

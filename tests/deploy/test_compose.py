@@ -1,0 +1,157 @@
+"""The container files: valid by their schemas, and true to the code they start."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.nginx_config import TEMPLATE
+from livepoll.management.commands import serve
+from tests.test_imports import rooms
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return parsed
+
+
+def assert_serves(command: list[str]) -> dict[str, Any]:
+    """The options of a `manage.py serve` command line, as the command reads them."""
+    assert command[:3] == ["python", "manage.py", "serve"]
+    parser = serve.Command().create_parser("manage.py", "serve")
+    options = vars(parser.parse_args(command[3:]))
+    assert options["host"] == "0.0.0.0"  # noqa: S104 (inside a container)
+    assert options["port"] == 8000
+    return options
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [
+        ("vendor.compose-spec", "docker-compose.yml"),
+        ("vendor.github-workflows", ".github/workflows/ci.yml"),
+    ],
+)
+def test_the_file_is_valid_by_its_published_schema(schema: str, file: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_two_web_processes_behind_nginx(services: dict[str, Any]) -> None:
+    assert set(services) == {"nginx", "web", "migrate", "postgres", "redis"}
+    assert services["web"]["deploy"]["replicas"] == "${WEB_PROCESSES:-2}"
+    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+
+
+def test_each_lasting_service_has_a_health_check_and_is_waited_for(
+    services: dict[str, Any],
+) -> None:
+    for name in ("nginx", "web", "postgres", "redis"):
+        assert services[name]["healthcheck"]["test"][0] == "CMD"
+    waits = services["web"]["depends_on"]
+    assert waits["migrate"]["condition"] == "service_completed_successfully"
+    assert waits["postgres"]["condition"] == waits["redis"]["condition"] == "service_healthy"
+    assert services["nginx"]["depends_on"]["web"]["condition"] == "service_healthy"
+
+
+def test_no_secret_has_a_default(services: dict[str, Any]) -> None:
+    used = re.findall(r"\$\{(SECRET_KEY|POSTGRES_PASSWORD)\b([^}]*)\}", COMPOSE.read_text())
+    assert {name for name, _ in used} == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+    assert all(rest.startswith(":?") for _, rest in used)
+    example = (ROOT / ".env.example").read_text().splitlines()
+    assert {"SECRET_KEY=", "POSTGRES_PASSWORD="} <= set(example)
+    assert services["web"]["environment"]["DEBUG"] == "0"
+
+
+def test_named_volumes_are_declared(services: dict[str, Any]) -> None:
+    volumes = {services[name]["volumes"][0].split(":")[0] for name in ("postgres", "redis")}
+    assert volumes == set(yaml.safe_load(COMPOSE.read_text())["volumes"])
+
+
+def test_the_containers_start_the_server_as_it_is_started(services: dict[str, Any]) -> None:
+    options = assert_serves(services["web"]["command"])
+    assert options["no_migrate"]
+    assert options["no_sample"]
+    image = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert_serves(yaml.safe_load(image[-1]))
+    grace = int(services["web"]["stop_grace_period"].removesuffix("s"))
+    assert grace > serve.GRACEFUL_SHUTDOWN_SECONDS
+
+
+def test_the_shipped_nginx_template_gets_what_it_needs(services: dict[str, Any]) -> None:
+    nginx = services["nginx"]
+    needed = set(re.findall(r"\$\{(\w+)\}", TEMPLATE.read_text()))
+    assert needed == set(nginx["environment"])
+    for volume in nginx["volumes"]:
+        assert (ROOT / volume.split(":")[0]).is_file()
+
+
+def test_the_image_has_every_room_and_nothing_else() -> None:
+    assert "\nCOPY . .\n" in DOCKERFILE
+    ignored = (ROOT / ".dockerignore").read_text()
+    let_in = set(re.findall(r"^!(\S+)$", ignored, re.MULTILINE))
+    assert let_in == rooms() | {"requirements.txt", "asgi.py", "manage.py", "LICENSE"}
+    assert "\n*\n" in ignored
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["10001"]
+    assert DOCKERFILE.count("\nFROM ") == 2
+    assert "\nHEALTHCHECK " in DOCKERFILE
+
+
+# Kubernetes: no schema of it comes as a package, so the facts that matter.
+
+MANIFESTS = ROOT / "deploy" / "kubernetes"
+
+
+@pytest.fixture(scope="module")
+def manifests() -> dict[str, dict[str, Any]]:
+    listed = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"]
+    parsed = [yaml.safe_load((MANIFESTS / name).read_text()) for name in listed]
+    return {manifest["kind"]: manifest for manifest in parsed}
+
+
+def test_every_manifest_is_applied_but_the_example(manifests: dict[str, Any]) -> None:
+    files = {path.name for path in MANIFESTS.glob("*.yaml")}
+    assert len(files) == len(manifests) + 2  # kustomization.yaml, secret.example.yaml
+    assert "Secret" not in manifests
+
+
+def test_the_pod_is_probed_and_drains(manifests: dict[str, Any]) -> None:
+    pod = manifests["Deployment"]["spec"]["template"]["spec"]
+    [web] = pod["containers"]
+    assert web["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert web["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    probe_host = web["readinessProbe"]["httpGet"]["httpHeaders"][0]["value"]
+    assert probe_host in manifests["ConfigMap"]["data"]["ALLOWED_HOSTS"].split(",")
+    pause = int(web["lifecycle"]["preStop"]["exec"]["command"][1])
+    grace = pod["terminationGracePeriodSeconds"]
+    assert grace > pause + serve.GRACEFUL_SHUTDOWN_SECONDS
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert assert_serves(web["args"])["no_migrate"]
+
+
+def test_everything_selects_the_same_pods(manifests: dict[str, Any]) -> None:
+    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert manifests["Deployment"]["spec"]["selector"]["matchLabels"] == labels
+    assert manifests["Service"]["spec"]["selector"] == labels
+    assert manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
+    target = manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"]
+    assert target == manifests["Deployment"]["metadata"]["name"]
+    assert "replicas" not in manifests["Deployment"]["spec"]

@@ -1,0 +1,70 @@
+"""Real ballots against real servers, killed half-way and started again: the same totals."""
+
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import SiteBackend, StartSite
+from tests.e2e.harness import ROOT, wait_until
+from tests.replay.test_preflib import BURLINGTON, DEBIAN
+from tests.replay.test_replay_ballots import FIRST_PREFERENCES
+
+
+def replay(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "replay_ballots", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    printed, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, printed
+    return printed
+
+
+@pytest.mark.parametrize(
+    "backend", ["embedded", pytest.param("servers", marks=pytest.mark.servers)]
+)
+def test_burlington_killed_half_way_ends_on_the_totals_of_the_election(
+    backend: SiteBackend, start_site: StartSite
+) -> None:
+    site = start_site(backend, processes=2 if backend == "servers" else 1)
+    with httpx.Client(base_url=f"{site.url}/api/v1/polls/", trust_env=False) as api:
+        options = list(FIRST_PREFERENCES)
+        poll = api.post("", json={"question": "Who?", "options": options}).json()
+
+        def results() -> dict[str, Any]:
+            answer: dict[str, Any] = api.get(f"{poll['id']}/results/").json()
+            return answer
+
+        arguments = (str(BURLINGTON), "--poll", poll["code"], "--rate", "0")
+        with replay(*arguments, "--url", site.url) as first:
+            try:
+                wait_until(lambda: results()["version"] > 1000, what="1,000 votes", timeout_secs=60)
+            finally:
+                first.kill()
+        assert results()["version"] < 8976
+        printed = finished(replay(*arguments, "--url", site.processes[-1].url))
+        assert "acknowledged 8,976" in printed
+        assert "refused 0" in printed
+        final = results()
+    assert (final["version"], final["voters"]) == (8976, 8976)
+    named = {option["text"]: final["counts"][str(option["id"])] for option in poll["options"]}
+    assert named == FIRST_PREFERENCES
+
+
+def test_a_ranked_poll_is_created_and_decided(start_site: StartSite) -> None:
+    site = start_site("embedded")
+    printed = finished(replay(str(DEBIAN), "--kind", "ranked", "--rate", "0", "--url", site.url))
+    assert "acknowledged 436 (436 new, 0 repeated), refused 0" in printed
+    [poll] = httpx.get(f"{site.url}/api/v1/polls/", trust_env=False).json()["results"]
+    results = httpx.get(poll["links"]["results"], trust_env=False).json()
+    assert results["voters"] == 436
+    assert results["winner"] == 1

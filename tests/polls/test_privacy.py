@@ -1,0 +1,198 @@
+"""What the database knows of voters and owners: enough to count once, nothing to find them by."""
+
+import hmac
+import re
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from django.core.signing import Signer
+
+from polls import owners, voters
+from polls.domain import VoterPolicy
+from polls.models import Poll, Vote
+from polls.selectors import state_of
+from polls.voters import Identity, device_of_request, token_of, voter_key
+from tests.polls.database_dump import dump
+from tests.polls.people import HOST, Json, Person, Site, refusal
+
+ADDRESS = "198.51.100.7"  # where the people of these tests come from
+POLICIES = ("device", "account", "ip", "open")
+
+
+def account(person: Person, name: str) -> dict[str, str]:
+    body = {"username": name, "password": "correct horse 7"}
+    made = person.post("/api/v1/accounts/", body).json()
+    return {"Authorization": f"Bearer {made['access']}"}
+
+
+def from_address(site: Site, address: str, poll: Json, choice: int, forwarded: str = "") -> Any:
+    """A vote over a connection from `address`."""
+
+    async def vote() -> httpx.Response:
+        from asgi import application
+
+        transport = httpx.ASGITransport(application, client=(address, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+            return await client.post(
+                f"/api/v1/polls/{poll['id']}/votes/",
+                json={"choices": [choice]},
+                headers={"X-Forwarded-For": forwarded} if forwarded else None,
+            )
+
+    return site.run(vote())
+
+
+# Nothing that names a voter
+
+
+def test_the_database_holds_no_address_token_or_key(owner: Person, voter: Person) -> None:
+    headers = account(voter, "vera")
+    tokens = [headers["Authorization"].removeprefix("Bearer ")]
+    for policy in POLICIES:
+        poll = owner.make_poll(voter_policy=policy, vote_change=True)
+        for choice in (1, 2):
+            answer = voter.vote(poll, choice, Idempotency_Key="my-own-key", **headers)
+            assert answer.is_success, answer.text
+            tokens += [answer.json()["voter_token"]]
+        tokens.append(owner.key_of(poll)["Authorization"].removeprefix("Bearer "))
+    devices = [token.partition(".")[0] for token in tokens]
+
+    stored = dump()
+    for secret in (ADDRESS, "my-own-key", "correct horse", *tokens, *devices):
+        assert secret not in stored
+    assert "vera" in stored  # in the table of accounts, and only there:
+    lines = [line for line in stored.splitlines() if "vera" in line]
+    assert [line.partition(":")[0] for line in lines] == ["auth_user"]
+
+
+def test_a_vote_has_no_place_for_more_than_a_key_of_its_voter() -> None:
+    names = {field.attname for field in Vote._meta.concrete_fields}
+    assert names == {
+        "poll_id", "epoch", "seq", "voter", "marks", "cast_at", "is_current", "replaces",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_one_person_in_two_polls_has_two_keys(owner: Person, voter: Person, policy: str) -> None:
+    headers = account(voter, "vera") if policy == "account" else {}
+    keys = []
+    for _ in range(2):
+        poll = owner.make_poll(voter_policy=policy)
+        assert voter.vote(poll, 1, **headers).status_code == 201
+        keys.append(Vote.objects.get(poll_id=poll["id"]).voter)
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize("policy", list(VoterPolicy))
+def test_a_key_depends_on_the_secret_the_poll_and_what_the_policy_looks_at(
+    policy: str, settings: Any
+) -> None:
+    poll, other = uuid4(), uuid4()
+    me = Identity("device", "address", "nonce", "account", "CODE")
+    looked_at = {
+        "device": "device", "account": "account", "code": "voter_code", "ip": "address",
+        "open": "nonce",
+    }[policy]  # fmt: skip
+    key = voter_key(poll, policy, me)
+    assert key == voter_key(poll, policy, me)
+    assert key != voter_key(other, policy, me)
+    for name in Identity.__slots__:
+        parts = {one: getattr(me, one) for one in Identity.__slots__} | {name: "another"}
+        assert (voter_key(poll, policy, Identity(**parts)) != key) == (name == looked_at)
+    settings.SECRET_KEY = "another-secret"
+    assert key != voter_key(poll, policy, me)
+
+
+# Addresses
+
+
+def test_an_address_is_a_voter_whatever_it_claims(owner: Person, site: Site) -> None:
+    poll = owner.make_poll(voter_policy="ip")
+    assert from_address(site, "192.0.2.1", poll, 1).status_code == 201
+    for claim in ("192.0.2.9", "192.0.2.9, 192.0.2.10", "::1"):
+        assert from_address(site, "192.0.2.1", poll, 2, claim).status_code == 409
+    assert from_address(site, "192.0.2.2", poll, 2, "192.0.2.1").status_code == 201
+    assert owner.results(poll)["counts"] == {"1": 1, "2": 1}
+
+
+@pytest.mark.parametrize("proxies", [1, 2])
+def test_behind_proxies_only_their_own_word_counts(
+    owner: Person, site: Site, settings: Any, proxies: int
+) -> None:
+    """The entry that the outermost trusted proxy wrote; what is left of it is the client's."""
+    settings.TRUSTED_PROXIES = proxies
+    poll = owner.make_poll(voter_policy="ip")
+    inner = ", 10.0.0.1" if proxies == 2 else ""
+    for claim in ("", "203.0.113.5, ", "junk, 192.0.2.2, ", ", ,"):
+        answer = from_address(site, "10.0.0.2", poll, 1, f"{claim}192.0.2.1{inner}")
+        assert answer.status_code in (200, 201)
+        assert answer.json()["vote"]["seq"] == 1
+    assert from_address(site, "10.0.0.2", poll, 2, f"192.0.2.2{inner}").status_code == 201
+    assert owner.results(poll)["counts"] == {"1": 1, "2": 1}
+
+
+def test_a_request_past_the_proxies_is_its_own_address(
+    owner: Person, site: Site, settings: Any
+) -> None:
+    settings.TRUSTED_PROXIES = 2
+    poll = owner.make_poll(voter_policy="ip")
+    assert from_address(site, "192.0.2.1", poll, 1).status_code == 201
+    assert from_address(site, "192.0.2.1", poll, 2, "192.0.2.7").status_code == 409
+
+
+# Owners
+
+
+def test_an_owner_key_is_stored_hashed_and_compared_in_constant_time(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = owner.make_poll()
+    key = owner.key_of(poll)["Authorization"].removeprefix("Bearer ")
+    state = state_of(Poll.objects.get(id=poll["id"]))
+    assert re.fullmatch(r"[0-9a-f]{64}", state.owner_key_hash)
+    assert state.owner_key_hash == owners.hash_owner_key(key)
+    compared: list[tuple[str, str]] = []
+    real = hmac.compare_digest
+
+    def watch(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", watch)
+    assert owners.is_owner(state, key=key)
+    assert not owners.is_owner(state, key=key[:-1])
+    assert len(compared) == 2
+
+
+@pytest.mark.parametrize("key", ["", "owner_", None])
+def test_no_key_owns_nothing(key: str | None, db: None) -> None:
+    poll = Poll(owner_key_hash="")
+    assert not owners.is_owner(state_of(poll), key=key, account_id=None)
+
+
+# A new secret
+
+
+def test_voters_are_known_after_the_secret_was_rotated(
+    owner: Person, voter: Person, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old secret goes to SECRET_KEY_FALLBACKS; a second rotation puts it behind the next."""
+    poll = owner.make_poll()
+    token = voter.vote(poll, 1).json()["voter_token"]
+    idempotent = device_of_request("a key")
+    oldest = settings.SECRET_KEY
+    for secret, fallbacks in (("second" * 9, [oldest]), ("third" * 9, ["second" * 9, oldest])):
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = secret, fallbacks
+        # As a process that starts with these settings has it:
+        monkeypatch.setattr(voters, "_signer", Signer(salt="livepoll.voter", sep="."))
+        answer = voter.vote(poll, 2, Authorization=f"Voter {token}")
+        assert refusal(answer) == (409, "already_voted")
+        assert voter.vote(poll, 1, Authorization=f"Voter {token}").json()["vote"]["seq"] == 1
+        assert device_of_request("a key") == idempotent
+        assert token_of("x") != token  # new ones are signed with the new secret
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "unrelated" * 6, []
+    monkeypatch.setattr(voters, "_signer", Signer(salt="livepoll.voter", sep="."))
+    stranger = voter.vote(poll, 2, Authorization=f"Voter {token}")
+    assert refusal(stranger) == (401, "invalid_token")

@@ -1,0 +1,324 @@
+"""The rooms of one process: opened once, left always, right again whatever the layer loses."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from polls.domain import PollState
+from polls.errors import Overloaded, PollNotFound
+from polls.reading import Question, Reading
+from realtime import hub as hub_module
+from realtime import messages
+from realtime.hub import Hub
+from realtime.room import Room
+from tests.realtime.factories import MADE_AT, POLL_ID, FakeClient, make_reading, make_state
+from tests.realtime.waiting import eventually
+
+StartHub = Callable[[], Hub]
+
+
+class FakeReader:
+    """The database behind the hub."""
+
+    def __init__(self) -> None:
+        self.states = {POLL_ID: make_state()}
+        self.details_read = 0
+        self.is_away = False
+        self.refused = 0
+
+    async def ask(self, question: Question) -> Reading:
+        self.details_read += question.details
+        await asyncio.sleep(0.005)
+        if self.is_away:
+            self.refused += 1
+            raise Overloaded
+        for state in self.states.values():
+            if question.ref in (state.id, state.code):
+                return make_reading(state)
+        raise PollNotFound
+
+    def write(self, **changes: Any) -> PollState:
+        self.states[POLL_ID] = make_state(**changes)
+        return self.states[POLL_ID]
+
+
+class FakeLayer:
+    """A channel layer of one process that can lose, hang or fail."""
+
+    way = "works"
+
+    def __init__(self) -> None:
+        self.groups: dict[str, set[str]] = {}
+        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def _misbehave(self) -> None:
+        if self.way == "hangs":
+            await asyncio.Event().wait()
+        if self.way == "raises":
+            raise ConnectionError("the layer is away")
+
+    async def new_channel(self) -> str:
+        await self._misbehave()
+        return "channel"
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        await self._misbehave()
+        return await self.queue.get()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        await self._misbehave()
+        self.groups.setdefault(group, set()).add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        await self._misbehave()
+        self.groups.get(group, set()).discard(channel)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        await self._misbehave()
+        if self.way == "works" and self.groups.get(group):
+            self.queue.put_nowait(message)
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
+    reader = FakeReader()
+    monkeypatch.setattr(hub_module, "reader", reader)
+    return reader
+
+
+@pytest.fixture
+async def layer() -> FakeLayer:
+    """The hub's layer; its `way` may be set to `loses`, `hangs` or `raises`."""
+    return FakeLayer()
+
+
+@pytest.fixture
+async def start_hub(
+    monkeypatch: pytest.MonkeyPatch, database: FakeReader, settings: Settings, layer: FakeLayer
+) -> AsyncIterator[StartHub]:
+    """A function that starts a hub."""
+    settings.RECONCILE_INTERVAL_MS = 100
+    monkeypatch.setattr(hub_module, "_LAYER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(hub_module, "_LAYER_RETRY_SECONDS", 0.05)
+    hubs: list[Hub] = []
+
+    monkeypatch.setattr(hub_module, "get_channel_layer", lambda: layer)
+
+    def start() -> Hub:
+        hubs.append(Hub())
+        return hubs[-1]
+
+    yield start
+    for hub in hubs:
+        await hub.stop()
+
+
+async def watch(hub: Hub, ref: UUID | str = POLL_ID) -> tuple[Room, FakeClient]:
+    client = FakeClient()
+    room = await hub.join(ref)
+    room.add(client.watcher)
+    return room, client
+
+
+def shows(client: FakeClient, version: int) -> Callable[[], bool]:
+    return lambda: bool(client.tallies) and client.tallies[-1]["version"] == version
+
+
+async def test_five_hundred_who_come_at_once_cost_one_read(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    layer.way = "hangs"
+    hub = start_hub()  # so that no subscription reads a second time
+    rooms = await asyncio.gather(*(hub.join(POLL_ID) for _ in range(500)))
+    assert len(set(map(id, rooms))) == 1
+    assert database.details_read == 1
+
+
+async def test_the_code_and_the_id_lead_to_one_room(start_hub: StartHub) -> None:
+    hub = start_hub()
+    by_code, by_id = await asyncio.gather(hub.join("K7QM2X"), hub.join(POLL_ID))
+    assert by_code is by_id
+    assert await hub.join("K7QM2X") is by_id
+
+
+async def test_an_unknown_poll_is_refused_and_asked_for_again_next_time(
+    start_hub: StartHub, database: FakeReader
+) -> None:
+    hub = start_hub()
+    unknown = uuid4()
+    for _ in range(2):
+        with pytest.raises(PollNotFound):
+            await hub.join(unknown)
+    assert database.details_read == 2
+
+
+async def test_one_who_gives_up_waiting_does_not_spoil_the_join_of_others(
+    start_hub: StartHub,
+) -> None:
+    hub = start_hub()
+    joins = [asyncio.create_task(hub.join(POLL_ID)) for _ in range(3)]
+    await asyncio.sleep(0)
+    joins[0].cancel()
+    rooms = await asyncio.gather(*joins[1:])
+    assert rooms[0] is rooms[1]
+
+
+@pytest.mark.parametrize("way", ["loses", "hangs", "raises"])
+async def test_what_the_layer_loses_arrives_by_comparing_with_the_database(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader, way: str
+) -> None:
+    layer.way = way
+    hub = start_hub()
+    async with asyncio.timeout(1):
+        _, client = await watch(hub)
+    database.write(version=8)
+    await eventually(shows(client, 8))
+    database.write(version=8, revision=2, closed_at=MADE_AT)
+    await eventually(lambda: client.tallies[-1]["final"])
+    assert client.of_type("poll")[-1]["poll"]["status"] == "closed"
+
+
+async def test_a_message_of_another_process_is_shown_at_once(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader, settings: Settings
+) -> None:
+    settings.RECONCILE_INTERVAL_MS = 60_000
+    hub = start_hub()
+    _, client = await watch(hub)
+    await eventually(lambda: layer.groups.get(messages.group(POLL_ID)))
+    await layer.group_send(messages.group(POLL_ID), messages.tally(make_state(version=3)))
+    await eventually(shows(client, 3))
+
+
+async def test_the_sockets_of_other_processes_are_counted_until_they_fall_silent(
+    start_hub: StartHub, layer: FakeLayer
+) -> None:
+    hub = start_hub()
+    room, _ = await watch(hub)
+    group = messages.group(POLL_ID)
+    await eventually(lambda: layer.groups.get(group))
+    await layer.group_send(group, messages.watching(POLL_ID, "another hub", 7))
+    await eventually(lambda: room.watching == 8)
+    await layer.group_send(group, messages.watching(POLL_ID, "another hub", 5))
+    await eventually(lambda: room.watching == 6)
+    await eventually(lambda: room.watching == 1)  # three beats later
+
+
+async def test_each_beat_tells_other_processes_how_many_watch_here_and_counts_none_twice(
+    start_hub: StartHub, layer: FakeLayer
+) -> None:
+    hub = start_hub()
+    room, _ = await watch(hub)
+    room.add(FakeClient().watcher)
+    told: list[dict[str, Any]] = []
+    send = layer.group_send
+
+    async def listen(group: str, message: dict[str, Any]) -> None:
+        told.append(message)
+        await send(group, message)
+
+    layer.group_send = listen  # type: ignore[method-assign]
+    await eventually(lambda: len(told) > 2)
+    assert told[-1] == messages.watching(POLL_ID, hub.id, 2)
+    assert room.watching == 2
+
+
+async def test_what_came_between_reading_and_subscribing_is_not_lost(
+    start_hub: StartHub, database: FakeReader, settings: Settings
+) -> None:
+    settings.RECONCILE_INTERVAL_MS = 60_000
+    hub = start_hub()
+    _, client = await watch(hub)
+    database.write(version=1)  # told to a group that this process has not joined yet
+    await eventually(shows(client, 1))
+
+
+async def test_a_poll_that_was_deleted_elsewhere_ends_its_sockets(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    layer.way = "loses"
+    hub = start_hub()
+    _, client = await watch(hub)
+    del database.states[POLL_ID]
+    await eventually(lambda: client.closed_with == 4404)
+
+
+async def test_a_database_that_is_away_for_a_while_costs_lateness_only(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    layer.way = "loses"
+    hub = start_hub()
+    _, client = await watch(hub)
+    database.is_away = True
+    await eventually(lambda: database.refused >= 2)
+    database.is_away = False
+    database.write(version=2)
+    await eventually(shows(client, 2))
+
+
+async def test_an_empty_room_is_given_up_and_opened_again_fresh(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_EMPTY_ROOM_SECONDS", 0)
+    hub = start_hub()
+    room, client = await watch(hub)
+    await eventually(lambda: layer.groups.get(messages.group(POLL_ID)))
+    hub.leave(room, client.watcher)
+    assert hub.watchers == 0
+    await eventually(lambda: not layer.groups[messages.group(POLL_ID)])
+    database.write(version=4)
+    again, newcomer = await watch(hub)
+    assert again is not room
+    await eventually(shows(newcomer, 4))
+
+
+async def test_sockets_that_leave_a_deleted_poll_stop_no_sweeping(
+    start_hub: StartHub, layer: FakeLayer, monkeypatch: pytest.MonkeyPatch, database: FakeReader
+) -> None:
+    monkeypatch.setattr(hub_module, "_EMPTY_ROOM_SECONDS", 0)
+    hub = start_hub()
+    deleted, client = await watch(hub)
+    hub.take_poll_change(POLL_ID, deleted=True)
+    await client.watcher.settled()
+    hub.leave(deleted, client.watcher)
+    other = uuid4()
+    database.states[other] = make_state(id=other, code="ABCDEF")
+    room, another = await watch(hub, other)
+    hub.leave(room, another.watcher)
+    await eventually(lambda: not layer.groups.get(messages.group(other), {"not yet"}))
+
+
+async def test_a_stuck_socket_is_closed_as_too_slow_and_delays_nobody(
+    start_hub: StartHub, database: FakeReader, settings: Settings
+) -> None:
+    settings.SLOW_SOCKET_SECONDS = 0.1
+    hub = start_hub()
+    room, quick = await watch(hub)
+    stuck = FakeClient(is_slow=True)
+    room.add(stuck.watcher)
+    hub.take_tallies([database.write(version=1)])
+    await eventually(shows(quick, 1), within_secs=0.5)
+    await eventually(lambda: stuck.closed_with == 4408)
+    assert quick.closed_with is None
+
+
+async def test_stopping_tells_every_socket_that_we_restart(start_hub: StartHub) -> None:
+    hub = start_hub()
+    _, client = await watch(hub)
+    await hub.stop()
+    await client.watcher.settled()
+    assert client.closed_with == 1012
+
+
+async def test_it_stops_at_whatever_moment_it_is_told_to(start_hub: StartHub) -> None:
+    for moments in range(30):
+        hub = start_hub()
+        joining = asyncio.create_task(hub.join(POLL_ID))
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            await hub.stop()
+        joining.cancel()

@@ -1,0 +1,61 @@
+"""The sample poll: made once, whole in the end, and nobody else's business."""
+
+import pytest
+
+from polls import services
+from polls.models import Poll, Vote
+from polls.recording import Cast, Outcome, record_votes
+from polls.voters import Identity
+from replay import sample
+from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
+
+pytestmark = pytest.mark.django_db
+
+COUNTS = {"1": 2585, "2": 2063, "3": 35, "4": 1306, "5": 2951, "6": 36}
+
+
+def test_an_empty_database_gets_the_real_first_preferences_once() -> None:
+    assert ensure_sample_poll()
+    poll = Poll.objects.get()
+    assert (poll.id, poll.version, poll.voters, poll.listed) == (SAMPLE_POLL_ID, 8976, 8976, True)
+    assert poll.counts == COUNTS
+    assert Vote.objects.count() == 8976
+    assert not ensure_sample_poll()
+    assert Poll.objects.get().version == 8976
+
+
+def test_a_visitor_can_vote_and_the_next_start_leaves_it_so() -> None:
+    ensure_sample_poll()
+    visitor = Identity(device="visitor", address="", nonce="")
+    [outcome] = record_votes([Cast(SAMPLE_POLL_ID, visitor, {"choices": [6]})])
+    assert outcome.error is None
+    assert not ensure_sample_poll()
+    assert Poll.objects.get().counts == COUNTS | {"6": 37}
+
+
+def test_what_a_crash_cut_off_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(batch: list[Cast]) -> list[Outcome]:
+        if Poll.objects.get().version >= 3000:
+            raise SystemExit
+        return record_votes(batch)
+
+    monkeypatch.setattr(sample, "record_votes", crash)
+    with pytest.raises(SystemExit):
+        ensure_sample_poll()
+    monkeypatch.undo()
+    assert Poll.objects.get().version == 3000
+    assert ensure_sample_poll()
+    assert Poll.objects.get().counts == COUNTS
+
+
+def test_a_database_with_any_poll_gets_none() -> None:
+    services.create_poll(question="Lunch?", options=["Soup", "Bread"])
+    assert not ensure_sample_poll()
+    assert not Poll.objects.filter(id=SAMPLE_POLL_ID).exists()
+
+
+def test_one_that_was_reset_stays_empty() -> None:
+    ensure_sample_poll()
+    services.reset_poll(SAMPLE_POLL_ID)
+    assert not ensure_sample_poll()
+    assert Poll.objects.get().voters == 0

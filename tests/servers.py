@@ -1,0 +1,146 @@
+"""pytest plugin: a real PostgreSQL and Redis for the run, up before Django reads its settings.
+
+`--backend=servers` (the default) starts private ones, or uses DATABASE_URL and REDIS_URL
+where those are set. `--backend=embedded` (or LIVEPOLL_TEST_BACKEND=embedded) is livepoll
+without any setting: SQLite and the in-process layer; tests marked `servers` are left out.
+
+What a machine lacks is a skip that says so; with CI set every skip is a failure.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploy.local_servers import PrivatePostgres, PrivateRedis, ServersMissing, private_folder
+
+# What a developer's shell may carry and must not reach the tests.
+SETTINGS_NOT_INHERITED = (
+    *("ALLOWED_HOSTS", "ALLOWED_ORIGINS", "BALLOT_BOX_BATCH", "BALLOT_BOX_CAPACITY"),
+    *("BROADCAST_INTERVAL_MS", "DEBUG", "PORT", "RECONCILE_INTERVAL_MS"),
+    *("SECRET_KEY_FALLBACKS", "TRUSTED_PROXIES", "WEB_PROCESSES"),
+)
+TEST_SETTINGS = {"SECRET_KEY": "only-for-tests-" + "x" * 40, "RATE_LIMITS": "off"}
+
+
+@dataclass
+class Backend:
+    """What this run stands on."""
+
+    embedded: bool
+    folder: Path
+    missing: str = ""
+    stack: ExitStack = field(default_factory=ExitStack)
+
+
+BACKEND = pytest.StashKey[Backend]()
+
+
+def on_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("servers", "embedded"),
+        default=os.environ.get("LIVEPOLL_TEST_BACKEND") or "servers",
+        help="servers: PostgreSQL and Redis (default); embedded: SQLite and in-process",
+    )
+
+
+# A wrapper, so that it comes before pytest-django's own, which loads the settings.
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    options = early_config.known_args_namespace
+    stack = ExitStack()
+    early_config.add_cleanup(stack.close)
+    folder = stack.enter_context(private_folder("livepoll-tests-"))
+    backend = Backend(embedded=options.backend == "embedded", folder=folder, stack=stack)
+    early_config.stash[BACKEND] = backend
+    for name in SETTINGS_NOT_INHERITED:
+        os.environ.pop(name, None)
+    os.environ.update(TEST_SETTINGS)
+    if not backend.embedded:
+        try:
+            _start_servers(backend)
+        except ServersMissing as missing:
+            if on_ci():
+                raise pytest.UsageError(str(missing)) from missing
+            backend.missing = str(missing)
+    if backend.embedded or backend.missing:
+        os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'livepoll.sqlite3'}"
+        os.environ.pop("REDIS_URL", None)
+    return (yield)
+
+
+def _start_servers(backend: Backend) -> None:
+    if "DATABASE_URL" not in os.environ:
+        postgres = backend.stack.enter_context(PrivatePostgres(backend.folder / "postgres"))
+        os.environ["DATABASE_URL"] = postgres.url
+    if "REDIS_URL" not in os.environ:
+        redis = backend.stack.enter_context(PrivateRedis(backend.folder / "redis"))
+        os.environ["REDIS_URL"] = redis.url
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from django.db import connections
+
+    database = connections.databases["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # A file, as in real life: SQLite's in-memory database has no WAL and other locks.
+        database["TEST"]["NAME"] = str(config.stash[BACKEND].folder / "test.sqlite3")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    backend = config.stash[BACKEND]
+    if backend.missing:
+        return f"backend: SQLite, in-process; PostgreSQL and Redis are missing: {backend.missing}"
+    return f"backend: {'SQLite, in-process' if backend.embedded else 'PostgreSQL, Redis'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    backend = config.stash[BACKEND]
+    if backend.missing:
+        for item in items:
+            if item.get_closest_marker("servers"):
+                item.add_marker(pytest.mark.skip(reason=backend.missing))
+    elif backend.embedded:
+        left_out = [item for item in items if item.get_closest_marker("servers")]
+        items[:] = [item for item in items if not item.get_closest_marker("servers")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and on_ci() and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and CI allows no skip: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    """The run's PostgreSQL; tests that ask for it carry the mark `servers`."""
+    return _server_url(request, "DATABASE_URL")
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The run's Redis; tests that ask for it carry the mark `servers`."""
+    return _server_url(request, "REDIS_URL")
+
+
+def _server_url(request: pytest.FixtureRequest, name: str) -> str:
+    backend = request.config.stash[BACKEND]
+    if backend.missing:
+        pytest.skip(backend.missing)
+    if backend.embedded:
+        pytest.fail("This test needs PostgreSQL and Redis: mark it with pytest.mark.servers.")
+    return os.environ[name]

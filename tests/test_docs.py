@@ -1,0 +1,116 @@
+"""The documents are held to the code: settings, commands, error codes and links."""
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def documents() -> list[Path]:
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def settings_read() -> list[str]:
+    """The name in every env.xxx("NAME", …) of the settings."""
+    tree = ast.parse((ROOT / "livepoll" / "settings.py").read_text())
+    names = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="env")) | ast.Name(id="env"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                names.add(name)
+    return sorted(names)
+
+
+def example_names() -> set[str]:
+    text = (ROOT / ".env.example").read_text()
+    return set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", settings_read())
+def test_a_setting_is_in_the_example_and_in_the_operations_guide(name: str) -> None:
+    assert name in example_names()
+    assert f"`{name}`" in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_the_example_names_nothing_that_is_not_read() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    read = set(settings_read()) | set(re.findall(r"\$\{([A-Z][A-Z0-9_]+)", compose))
+    assert example_names() - read == set()
+
+
+def make_commands() -> Iterator[tuple[str, str]]:
+    """Every `make target` that stands in a document's code, inline or fenced."""
+    for path in documents():
+        text = path.read_text()
+        code = re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)
+        for target in re.findall(r"(?:^|[\s`])make +([a-z][a-z-]*)", "\n".join(code), re.MULTILINE):
+            yield path.name, target
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    assert {command for command in make_commands() if command[1] not in targets} == set()
+
+
+def error_classes() -> list[tuple[str, int]]:
+    errors = import_module("polls.errors")
+    waiting, found = [errors.PollError], []
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind is not errors.PollError and "code" in vars(kind):
+            found.append((kind.code, kind.status))
+    return sorted(found)
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    lines = (ROOT / "docs" / "errors.md").read_text().splitlines()
+    missing = [
+        f"{code} ({status})"
+        for code, status in error_classes()
+        if not any(f"`{code}`" in line and str(status) in line for line in lines)
+    ]
+    assert missing == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in documents()
+        for target in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", path.read_text())
+        if not re.match(r"[a-z]+:", target) and not (path.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_metric_is_documented_by_the_name_that_prometheus_sees() -> None:
+    from prometheus_client import generate_latest
+
+    import_module("polls.metrics")
+    import_module("realtime.metrics")
+    shown = re.findall(r"^# HELP (livepoll_\w+)", generate_latest().decode(), re.MULTILINE)
+    names = {name for name in shown if not name.endswith("_created")}
+    documented = re.findall(r"^\| `(livepoll_\w+)`", _operations(), re.MULTILINE)
+    assert set(documented) == names
+
+
+def test_every_limit_is_documented_with_its_value() -> None:
+    from polls.domain import LIMITS
+
+    lines = _operations().partition("## Fixed limits")[2].splitlines()
+    for name, value in LIMITS.items():
+        line = next(line for line in lines if f"`{name}`" in line)
+        assert str(value) in line, name
+
+
+def _operations() -> str:
+    return (ROOT / "docs" / "operations.md").read_text()

@@ -1,0 +1,41 @@
+"""How much a first visit transfers, compressed: halls share one weak network."""
+
+import gzip
+import re
+from pathlib import Path
+
+import brotli
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from polls.services import create_poll
+
+ASSET = re.compile(r'(?:href|src)="/static/([^"]+)"')
+FONT_FORMATS = {".woff2"}
+
+
+def compressed_bytes(path: Path) -> int:
+    content = path.read_bytes()
+    return len(content) if path.suffix in FONT_FORMATS else len(brotli.compress(content))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["en", "ar"])
+@pytest.mark.parametrize(
+    ("page", "most_bytes"), [("/p/{code}/", 60_000), ("/p/{code}/live/", 120_000), ("/", 60_000)]
+)
+def test_a_first_visit_stays_within_its_budget(
+    client: Client, page: str, most_bytes: int, language: str
+) -> None:
+    poll, _ = create_poll(question="Which?", options=["This", "That"])
+    html = client.get(page.format(code=poll.code), headers={"Accept-Language": language}).content
+    name = {"/": "start", "/p/{code}/": "vote", "/p/{code}/live/": "live"}[page]
+    words = client.get(f"/words/{name}/{language}.js").content
+    total = len(gzip.compress(html)) + len(gzip.compress(words))
+    for name in sorted(set(ASSET.findall(html.decode()))):
+        found = finders.find(name)
+        assert found, name
+        total += compressed_bytes(Path(found))
+    print(f"{page} in {language}: {total} bytes")
+    assert total < most_bytes

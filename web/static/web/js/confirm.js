@@ -1,0 +1,15 @@
+// Asks before something that cannot be undone. Resolves true only for a plain yes.
+
+import { $, setText } from "./dom.js";
+
+export function confirmed({ title, words, yes }) {
+  const dialog = $("#confirm");
+  setText($("#confirm-title"), title);
+  setText($("#confirm-words"), words);
+  setText($("#confirm-yes"), yes);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}

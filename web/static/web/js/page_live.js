@@ -1,0 +1,163 @@
+// The big screen: readable from the back row, right at every moment, driven by single keys.
+
+import { accessToken } from "./account.js";
+import { Announcer } from "./announcer.js";
+import { getTimeline } from "./api.js";
+import { Bars, leaderText, resultsTable } from "./bars.js";
+import { showConnection } from "./connection.js";
+import { Countdown } from "./countdown.js";
+import { $, $$, h, setText, show } from "./dom.js";
+import { fill, gettext, number, dateTime } from "./i18n.js";
+import { LiveFeed } from "./live.js";
+import { ownerKey, recall, remember, voterToken } from "./memory.js";
+import { Rounds } from "./rounds.js";
+import { Shortcuts } from "./shortcuts.js";
+import { Timeline } from "./timeline.js";
+
+const pollId = document.body.dataset.poll;
+const wishes = new URLSearchParams(location.search);
+const root = document.documentElement;
+const key = ownerKey(pollId);
+const feed = new LiveFeed(pollId, { token: voterToken(), key, access: accessToken, counting: true });
+const announcer = new Announcer($("#announcer"));
+const bars = new Bars($("#bars"));
+const rounds = new Rounds($("#rounds"), draw);
+const timeline = new Timeline($("#timeline"), async () =>
+  getTimeline(pollId, { token: voterToken(), key, access: key ? null : await accessToken() }));
+const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refresh(), 400));
+
+let poll = null;
+let results = null;
+const on = { sort: false, hide: false, table: false, patterns: recall("patterns") ?? true, qr: true };
+
+// ---- drawing ----
+
+function draw() {
+  if (!poll) return;
+  setText($("#question"), poll.question);
+  drawStatus();
+  const hidden = !results?.counts || on.hide;
+  show($("#curtain"), hidden);
+  show($("#bars"), !hidden && !on.table);
+  show($("#table"), !hidden && on.table);
+  show($("#rounds"), !hidden && poll.kind === "ranked");
+  show($("#timeline"), Boolean(results?.counts));
+  if (hidden) setText($("#curtain"), curtainWords());
+  if (!results) {
+    setText($("#voters"), "–");
+    return;
+  }
+  setText($("#voters"), number(results.voters));
+  if (hidden) return;
+  const view = poll.kind === "ranked" ? rounds.view(poll, results) : results;
+  if (on.table) $("#table").replaceChildren(resultsTable(poll, view));
+  else bars.update(poll, view);
+}
+
+function drawStatus() {
+  const words = {
+    draft: gettext("Not open yet"),
+    scheduled: gettext("Not open yet"),
+    paused: gettext("Paused"),
+    closed: gettext("Final result"),
+  }[poll.status];
+  show($("#status"), Boolean(words));
+  setText($("#status"), words ?? "");
+  $("#status").dataset.status = poll.status;
+  const moment = { open: poll.closes_at, scheduled: poll.opens_at }[poll.status] ?? null;
+  setText($("#closing-words"), poll.status === "scheduled" ? gettext("Opens in") : gettext("Closes in"));
+  show($("#closing"), Boolean(moment));
+  closing.set(moment);
+  document.body.classList.toggle("is-final", poll.status === "closed");
+}
+
+function curtainWords() {
+  if (results && !results.counts) {
+    return fill(gettext("Results are shown once %(n)s people have voted."), { n: number(poll.min_voters) });
+  }
+  if (results && on.hide) return gettext("Results are hidden. Votes are coming in.");
+  if (poll.status === "scheduled" && poll.opens_at) {
+    return fill(gettext("Voting opens on %(time)s."), { time: dateTime(poll.opens_at) });
+  }
+  return {
+    after_vote: gettext("Results show to those who have voted."),
+    after_close: gettext("Results are shown when the poll closes."),
+    owner: gettext("Only the owner sees the results."),
+  }[poll.results_visibility] ?? gettext("Connecting…");
+}
+
+// ---- controls ----
+
+function press(name, value = !on[name]) {
+  on[name] = value;
+  $(`[data-do='${name}']`)?.setAttribute("aria-pressed", String(value));
+  if (name === "sort") bars.setSorted(value);
+  if (name === "patterns") {
+    root.classList.toggle("no-patterns", !value);
+    remember("patterns", value);
+  }
+  if (name === "qr") document.body.classList.toggle("no-join", !value);
+  draw();
+}
+
+const actions = {
+  sort: () => press("sort"),
+  hide: () => press("hide"),
+  table: () => press("table"),
+  patterns: () => press("patterns"),
+  qr: () => press("qr"),
+  theme: () => globalThis.livepollTheme.toggle(),
+  full: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.())?.catch(() => {}),
+  help: () => $("#help").showModal(),
+};
+for (const button of $$("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
+document.addEventListener("fullscreenchange", () =>
+  document.body.classList.toggle("is-full", Boolean(document.fullscreenElement)));
+
+const forward = getComputedStyle(root).direction === "rtl" ? -1 : 1;
+const shortcuts = new Shortcuts({
+  s: actions.sort, h: actions.hide, t: actions.table, p: actions.patterns, q: actions.qr,
+  d: actions.theme, f: actions.full, "?": actions.help,
+  ArrowLeft: () => rounds.step(-forward), ArrowRight: () => rounds.step(forward),
+});
+$("#keys").append(
+  ...$$("[data-do]").flatMap((button) => [
+    h("dt", {}, h("kbd", {}, $("kbd", button).textContent)), h("dd", {}, $("span", button).textContent)]),
+  h("dt", {}, h("kbd", {}, "←"), " ", h("kbd", {}, "→")), h("dd", {}, gettext("Step through the rounds of a ranking")));
+$("#keys-on").checked = shortcuts.on;
+$("#keys-on").addEventListener("change", (event) => shortcuts.set(event.target.checked));
+
+// ---- the feed ----
+
+feed.addEventListener("poll", ({ detail }) => {
+  poll = detail;
+  draw();
+});
+feed.addEventListener("results", ({ detail }) => {
+  results = detail;
+  if (results?.counts) {
+    timeline.add(results);
+    announcer.later(() => (on.hide || !results?.counts ? "" : leaderText(poll, results)));
+  }
+  draw();
+});
+feed.addEventListener("watching", ({ detail }) => {
+  show($("#watching-box"), true);
+  setText($("#watching"), number(detail));
+});
+feed.addEventListener("state", () => {
+  if (feed.state !== "live") show($("#watching-box"), false); // nobody says how many
+  if (feed.state === "gone") {
+    poll = null;
+    show($("#bars"), false);
+    show($("#curtain"), true);
+    setText($("#curtain"), gettext("This poll has been deleted."));
+  }
+});
+
+press("patterns", on.patterns);
+if (wishes.get("sort") === "1") press("sort", true);
+if (wishes.get("join") === "0") press("qr", false);
+showConnection($("#connection"), feed);
+feed.start();
+feed.refresh();

@@ -1,0 +1,408 @@
+// The vote page: one ballot, one clear state at any moment, and the state changes by itself
+// while the page is open.
+
+import "./chrome.js";
+import { Announcer } from "./announcer.js";
+import { myVote, retractVote } from "./api.js";
+import { makeBallot, voteLines } from "./ballot.js";
+import { Bars, leaderText, resultsTable } from "./bars.js";
+import { showConnection } from "./connection.js";
+import { Countdown } from "./countdown.js";
+import { $, h, icon, setText, show } from "./dom.js";
+import { dateTime, fill, gettext, number, votersText } from "./i18n.js";
+import { LiveFeed } from "./live.js";
+import { keepVoterToken, recall, remember, voterToken } from "./memory.js";
+import { Outbox } from "./outbox.js";
+
+const pollId = document.body.dataset.poll;
+const announcer = new Announcer($("#announcer"));
+const byAccount = () => poll?.voter_policy === "account";
+const accountName = () => recall("account")?.username ?? null;
+// The token of whoever is signed in; asked for another account than that, none.
+const access = async (name = accountName()) => {
+  if (!name || name !== accountName()) return null;
+  return (await import("./account.js")).accessToken();
+};
+const accessHere = async () => (byAccount() ? access() : null);
+const code = () => (poll?.voter_policy === "code" ? recall(`code.${pollId}`) : null);
+const who = async () => ({ token: voterToken(), access: await accessHere(), code: code() });
+const feed = new LiveFeed(pollId, { token: voterToken(), access: accessHere, code });
+const outbox = new Outbox(access);
+const bars = new Bars($("#bars"));
+
+let poll = null;
+let rounds = null; // of a ranked poll
+let account = null; // the sign-in form of a poll where accounts vote
+let results = null;
+let epoch = null;
+let ballot = null;
+let receipt = recall(`vote.${pollId}`); // {vote, epoch}
+let editing = false;
+let sending = false;
+let refusal = null; // {code, text}: why the last try did not count
+let shownState = "";
+
+// What only some polls need is loaded for those.
+function loadFor({ kind, voter_policy: policy }) {
+  const needed = [];
+  if (kind === "ranked" && !rounds) {
+    needed.push(Promise.all([import("./rounds.js"), import("./ballot_ranked.js")]).then(([{ Rounds }]) => {
+      rounds ??= new Rounds($("#rounds"), drawResults);
+    }));
+  }
+  if (policy === "account" && !account) {
+    needed.push(import("./sign_in.js").then(({ accountBox }) => {
+      account ??= accountBox($("#account"), {
+        why: gettext("Sign in to vote. Each account counts once."), changed: accountChanged });
+    }));
+  }
+  return needed.length ? Promise.all(needed) : null;
+}
+
+async function accountChanged() {
+  keepReceipt(null);
+  editing = false;
+  refusal = null;
+  shownState = "";
+  setText($("#ballot-error"), "");
+  feed.identify(voterToken());
+  if (accountName()) await askMyVote();
+  render();
+  ($("#ballot").hidden ? $("#state") : $("#ballot-fields input, #ballot-fields button"))?.focus();
+}
+
+// ---- what is known ----
+
+function keepReceipt(vote) {
+  receipt = vote ? { vote, epoch: vote.epoch ?? epoch } : null;
+  remember(`vote.${pollId}`, receipt);
+}
+
+async function askMyVote() {
+  try {
+    const answer = await myVote(pollId, await who());
+    keepReceipt(answer.vote ?? answer);
+  } catch (failure) {
+    if (failure.code === "invalid_token") forgetToken();
+    if (failure.code === "not_voted" && ["device", "account"].includes(poll?.voter_policy)) keepReceipt(null);
+  }
+  render();
+}
+
+function forgetToken() {
+  if (!byAccount()) remember("voter", null);
+  else {
+    remember("account", null);
+    account.draw();
+  }
+}
+
+// Only who may have voted asks: a first visit is answered without a question.
+const mayHaveVoted = () => Boolean(receipt || {
+  account: accountName(), code: recall(`code.${pollId}`), ip: true,
+}[poll.voter_policy] || voterToken());
+
+// ---- what is shown ----
+
+function render() {
+  if (!poll) return;
+  setText($("#question"), poll.question);
+  setText($("#description"), poll.description ?? "");
+  show($("#description"), Boolean(poll.description));
+  const open = poll.status === "open";
+  const waiting = outbox.waiting(pollId);
+  const voting = open && !waiting && (editing || !receipt);
+  if (voting && !ballot) makeForm();
+  show($("#ballot"), voting);
+  show($("#keep"), editing && Boolean(receipt));
+  show($("#voter-code-field"), poll.voter_policy === "code");
+  show($("#account"), byAccount() && open && !waiting);
+  $("#send").disabled = sending;
+  setText($("#send"), sending ? gettext("Sending…") : editing && receipt ? gettext("Change my vote") : gettext("Vote"));
+  show($("#closing"), open && Boolean(poll.closes_at));
+  closing.set(open ? poll.closes_at : null);
+  showState(waiting);
+  drawResults();
+}
+
+function showState(waiting) {
+  const state = stateCard(waiting);
+  const signature = JSON.stringify([state?.kind, state?.title, state?.lines, poll.vote_change, poll.status]);
+  if (signature === shownState) return;
+  shownState = signature;
+  const box = $("#state");
+  show(box, Boolean(state));
+  box.dataset.kind = state?.kind ?? "";
+  box.replaceChildren(...(state ? [
+    state.kind === "counted" ? h("span", { class: "state-tick", "aria-hidden": "true" }, icon("check")) : null,
+    h("h2", {}, state.title),
+    state.until ? bigCountdown(state.until) : null,
+    ...(state.kind === "counted" ? [mine(state), ...words(state)] : [...words(state), mine(state)]),
+    state.actions?.length ? h("div", { class: "button-row" }, ...state.actions) : null,
+  ].filter(Boolean) : []));
+}
+
+const words = (state) => (state.words ?? []).map((text) => h("p", {}, text));
+
+const mine = ({ lines }) => lines && h("ul", { class: "state-vote", "aria-label": gettext("Your vote") },
+  ...lines.map((text) => h("li", { dir: "auto" }, text)));
+
+function stateCard(waiting) {
+  const lines = receipt?.vote ? voteLines(poll, receipt.vote) : null;
+  const secret = hiddenWords();
+  if (feed.state === "gone") return { kind: "gone", title: gettext("This poll has been deleted.") };
+  if (poll.status === "draft" || poll.status === "scheduled") {
+    return {
+      kind: "early", title: gettext("Not open yet"), until: poll.opens_at,
+      words: [poll.opens_at
+        ? fill(gettext("Voting opens on %(time)s. This page opens by itself."), { time: dateTime(poll.opens_at) })
+        : gettext("This page opens by itself when voting starts.")],
+    };
+  }
+  if (waiting && poll.status !== "closed") {
+    return {
+      kind: "waiting", title: gettext("Your vote is kept on this device."),
+      words: [gettext("It has not reached the server yet. It is sent by itself when the connection is back, and counts once.")],
+      lines: voteLines(poll, waiting.ballot),
+      actions: [button(gettext("Try now"), () => outbox.flushNow())],
+    };
+  }
+  if (poll.status === "closed") {
+    return {
+      kind: "closed", title: gettext("This poll is closed."),
+      words: [
+        poll.closed_at || poll.closes_at
+          ? fill(gettext("Closed on %(time)s."), { time: dateTime(poll.closed_at ?? poll.closes_at) }) : null,
+        refusal?.code === "poll_closed" ? gettext("It closed before your vote arrived, so that vote was not counted.") : null,
+        lines ? gettext("Your vote was counted:") : null,
+        secret,
+      ].filter(Boolean),
+      lines,
+    };
+  }
+  if (poll.status === "paused") {
+    return {
+      kind: "paused", title: gettext("Voting is paused."),
+      words: [gettext("It goes on by itself on this page when the owner opens it again."),
+        lines ? gettext("Your vote is counted:") : null].filter(Boolean),
+      lines,
+    };
+  }
+  if (receipt && !editing) {
+    const notes = [];
+    if (refusal?.code === "already_voted") notes.push(gettext("You had voted before. That vote stands, the new one was not counted."));
+    if (receipt.vote.seq) notes.push(fill(gettext("Number %(n)s, %(time)s."), { n: number(receipt.vote.seq), time: dateTime(receipt.vote.cast_at) }));
+    if (secret) notes.push(secret);
+    return { kind: "counted", title: gettext("Your vote is counted."), words: notes, lines, actions: receiptActions() };
+  }
+  return null;
+}
+
+function hiddenWords() {
+  if (results?.counts) return null;
+  if (results) return fill(gettext("Results are shown once %(n)s people have voted."), { n: number(poll.min_voters) });
+  return {
+    after_vote: receipt ? null : gettext("You see the results once you have voted."),
+    after_close: poll.status === "closed" ? null : gettext("Results are shown when the poll closes."),
+    owner: gettext("Only the owner sees the results."),
+  }[poll.results_visibility] ?? null;
+}
+
+function receiptActions() {
+  const actions = [];
+  if (poll.voter_policy === "open") actions.push(button(gettext("Vote again"), () => edit(false)));
+  else if (poll.vote_change) {
+    actions.push(button(gettext("Change my vote"), () => edit(true)));
+    actions.push(button(gettext("Take it back"), takeBack));
+  }
+  return actions;
+}
+
+const button = (text, onclick) => h("button", { class: "button", type: "button", onclick }, text);
+
+function bigCountdown(iso) {
+  const element = h("p", { class: "state-countdown tabular" });
+  new Countdown(element, () => setTimeout(() => feed.refresh(), 400)).set(iso);
+  return element;
+}
+
+function drawResults() {
+  const early = ["draft", "scheduled"].includes(poll?.status);
+  const visible = Boolean(results?.counts && poll) && !early && !(poll.status === "open" && editing);
+  show($("#results"), visible);
+  if (!visible) return;
+  const view = poll.kind === "ranked" ? rounds.view(poll, results) : results;
+  bars.update(poll, view);
+  setText($("#voters"), votersText(results.voters));
+  setText($("#results-title"), results.final ? gettext("Final result") : gettext("Results"));
+  if ($(".as-table").open) $("#table").replaceChildren(resultsTable(poll, view));
+}
+
+// ---- the ballot ----
+
+function makeForm() {
+  ballot = makeBallot(poll, () => setText($("#ballot-error"), ""));
+  $("#ballot-fields").replaceChildren(ballot.element);
+}
+
+function edit(withMine) {
+  editing = true;
+  refusal = null;
+  makeForm();
+  if (withMine && receipt) ballot.set(receipt.vote);
+  render();
+  $("#ballot-fields input, #ballot-fields button")?.focus();
+}
+
+$("#ballot").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const value = ballot.value();
+  if (!value) {
+    setText($("#ballot-error"), ballot.hint);
+    $("#ballot-fields input, #ballot-fields button")?.focus();
+    return;
+  }
+  if (poll.voter_policy === "code") {
+    value.voter_code = $("#voter-code").value.trim();
+    if (!value.voter_code) {
+      setText($("#ballot-error"), gettext("Enter the voter code you were given."));
+      $("#voter-code").focus();
+      return;
+    }
+    remember(`code.${pollId}`, value.voter_code);
+  }
+  if (byAccount() && !accountName()) {
+    setText($("#ballot-error"), gettext("You need to sign in to vote in this poll."));
+    $("#account-username").focus();
+    return;
+  }
+  setText($("#ballot-error"), "");
+  refusal = null;
+  sending = true;
+  $("#send").disabled = true;
+  const slow = setTimeout(render, 250); // says "Sending…" only when it takes long enough to see
+  await outbox.put(pollId, value, byAccount() ? accountName() : null);
+  clearTimeout(slow);
+});
+
+$("#keep").addEventListener("click", () => {
+  editing = false;
+  shownState = "";
+  render();
+});
+
+async function takeBack() {
+  try {
+    await retractVote(pollId, await who());
+    keepReceipt(null);
+    ballot = null;
+    announcer.say(gettext("Your vote has been taken back."));
+  } catch (failure) {
+    announcer.say(failure.message);
+    $("#state").append(h("p", { class: "field-error", role: "alert" }, failure.message));
+    return;
+  }
+  render();
+  if (poll.results_visibility === "after_vote") feed.identify(voterToken());
+}
+
+outbox.addEventListener("recorded", ({ detail }) => {
+  if (detail.poll !== pollId) return;
+  sending = false;
+  editing = false;
+  keepVoterToken(detail.answer.voter_token);
+  if (detail.answer.results) feed.giveResults(detail.answer.results);
+  keepReceipt(detail.answer.vote);
+  feed.identify(voterToken());
+  shownState = "";
+  render();
+  announcer.say(gettext("Your vote is counted."));
+  $("#state").focus({ preventScroll: true });
+  scrollTo({ top: 0, behavior: "auto" });
+});
+
+outbox.addEventListener("waiting", ({ detail }) => {
+  if (detail.poll !== pollId) return;
+  sending = false;
+  editing = false;
+  render();
+  announcer.say(gettext("Your vote is kept on this device."));
+});
+
+outbox.addEventListener("refused", ({ detail: { poll: id, problem } }) => {
+  if (id !== pollId) return;
+  sending = false;
+  refusal = { code: problem.code };
+  if (problem.code === "already_voted" && problem.body.vote) {
+    editing = false;
+    keepReceipt(problem.body.vote);
+    shownState = "";
+  } else if (["poll_closed", "poll_not_open"].includes(problem.code)) {
+    shownState = "";
+    feed.refresh();
+  } else if (problem.code === "invalid_token") forgetToken();
+  render();
+  setText($("#ballot-error"), problem.code === "already_voted" ? "" : problem.message);
+});
+
+// ---- the feed ----
+
+const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refresh(), 400));
+
+feed.addEventListener("poll", async ({ detail }) => {
+  const loading = loadFor(detail);
+  if (loading) await loading;
+  const before = poll;
+  poll = detail;
+  followEpoch(poll.epoch);
+  if (before && ballot && JSON.stringify(before.options) !== JSON.stringify(poll.options)) {
+    const value = ballot.value();
+    makeForm();
+    if (value) ballot.set(value);
+  }
+  if (before && before.status !== poll.status) announcer.say(statusWords());
+  if (!before && mayHaveVoted()) askMyVote();
+  render();
+});
+
+feed.addEventListener("results", ({ detail }) => {
+  results = detail;
+  followEpoch(results?.epoch);
+  render();
+  if (results?.counts && (receipt || poll?.status === "closed")) announcer.later(() => leaderText(poll, results));
+});
+
+feed.addEventListener("state", () => {
+  if (feed.state === "gone") {
+    show($("#ballot"), false);
+    poll ??= { options: [], status: "gone" };
+    shownState = "";
+    showState(null);
+  }
+  if (feed.state === "live") outbox.flush();
+});
+
+// After a reset of the poll a new vote is asked for.
+function followEpoch(current) {
+  if (current === undefined) return;
+  if (receipt?.epoch && receipt.epoch < current) {
+    keepReceipt(null);
+    ballot = null;
+    editing = false;
+  }
+  epoch = current;
+}
+
+function statusWords() {
+  return {
+    open: gettext("Voting is open."),
+    paused: gettext("Voting is paused."),
+    closed: gettext("This poll is closed."),
+  }[poll.status] ?? gettext("Not open yet");
+}
+
+$(".as-table").addEventListener("toggle", drawResults);
+$("#voter-code").value = new URLSearchParams(location.hash.slice(1)).get("code") ?? recall(`code.${pollId}`) ?? "";
+showConnection($("#connection"), feed);
+feed.start();
+feed.refresh();

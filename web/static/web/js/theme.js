@@ -1,0 +1,24 @@
+// Light or dark, before the first paint. A classic script in the head, so that no page flashes.
+// Promises: the choice is kept; without one the system's preference holds.
+(() => {
+  const root = document.documentElement;
+  const stored = () => {
+    try { return localStorage.getItem("livepoll.theme"); } catch { return null; }
+  };
+  const show = (theme) => {
+    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+    else delete root.dataset.theme;
+  };
+  const wishes = new URLSearchParams(location.search);
+  show(wishes.get("theme") || (wishes.get("overlay") === "1" ? "dark" : stored()));
+  globalThis.livepollTheme = {
+    isDark: () => root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches,
+    toggle() {
+      const next = this.isDark() ? "light" : "dark";
+      try { localStorage.setItem("livepoll.theme", next); } catch { /* shown, not kept */ }
+      show(next);
+    },
+  };
+})();

@@ -1,0 +1,105 @@
+"""Shells of the pages: words, layout and the poll's public text. Never a count.
+
+What moves (votes, tallies, states) is fetched by the page itself over the public API
+and socket, so a result that is hidden cannot reach a page by way of its HTML.
+"""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import translation
+from django.views.decorators.cache import cache_control
+from django.views.decorators.clickjacking import xframe_options_exempt
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+from django.views.i18n import JavaScriptCatalog
+
+from polls.errors import PollNotFound
+from polls.selectors import get_poll
+from web.csp import embed_origins, policy
+from web.qr import qr_svg
+from web.words import PAGES, texts_of
+
+
+def _page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
+    return render(request, f"web/{name}.html", {"page": name, **context})
+
+
+def _poll(code: str) -> Any:
+    try:
+        return get_poll(code)
+    except PollNotFound as missing:
+        raise Http404 from missing
+
+
+@require_safe
+@gzip_page
+def start(request: HttpRequest) -> HttpResponse:
+    return _page(request, "start")
+
+
+@require_safe
+@gzip_page
+def new(request: HttpRequest) -> HttpResponse:
+    return _page(request, "new")
+
+
+@require_safe
+@gzip_page
+def vote(request: HttpRequest, code: str) -> HttpResponse:
+    return _page(request, "vote", poll=_poll(code))
+
+
+@require_safe
+@gzip_page
+@xframe_options_exempt
+def live(request: HttpRequest, code: str) -> HttpResponse:
+    """The big screen. With ?overlay=1 or ?embed=1 it may be shown in other sites' frames."""
+    poll = _poll(code)
+    overlay = request.GET.get("overlay") == "1"
+    embed = request.GET.get("embed") == "1"
+    origins = ["'self'"]
+    if overlay or embed:
+        origins += [*embed_origins(), *poll.embed_origins]
+    response = _page(request, "live", poll=poll, overlay=overlay, embed=embed)
+    response.headers["Content-Security-Policy"] = policy(origins)
+    return response
+
+
+@require_safe
+@gzip_page
+def manage(request: HttpRequest, code: str) -> HttpResponse:
+    response = _page(request, "manage", poll=_poll(code))
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@require_safe
+@cache_control(public=True, max_age=3600)
+def qr(request: HttpRequest, code: str) -> HttpResponse:
+    """The vote page's address as a QR code."""
+    address = request.build_absolute_uri(reverse("web:vote", args=[_poll(code).code]))
+    return HttpResponse(qr_svg(address), content_type="image/svg+xml")
+
+
+@require_safe
+@cache_control(public=True, max_age=3600)
+@gzip_page
+def words(request: HttpRequest, page: str, language: str) -> HttpResponse:
+    """A page's words in one language: Django's catalogue, at an address that can be cached."""
+    if page not in PAGES or language not in dict(settings.LANGUAGES):
+        raise Http404
+    with translation.override(language):
+        return cast(HttpResponse, _Words.as_view(packages=["web"], page=page)(request))
+
+
+class _Words(JavaScriptCatalog):
+    page = ""
+
+    def get_catalog(self) -> dict[str, Any]:
+        known: dict[str, Any] = super().get_catalog()
+        needed = texts_of(self.page)
+        return {text: words for text, words in known.items() if text in needed}
