@@ -38,18 +38,17 @@ _LEAN_DOORS = {("POST", "votes"): cast_vote, ("GET", "results"): show_results}
 
 
 async def http_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    probe = _PROBES.get(scope["path"].rstrip("/"))
-    if probe is not None:
+    path = scope["path"]
+    match = _LEAN_PATH.fullmatch(path)
+    if match is None and (probe := _PROBES.get(path.rstrip("/"))):
         await probe(scope, receive, send)
         return
     running_hub()  # whoever votes here is told to screens from here
-    match = _LEAN_PATH.fullmatch(scope["path"])
-    if match is not None:
-        door = _LEAN_DOORS.get((scope["method"], match[2]))
-        if door is not None:
-            await door(match[1], scope, receive, send)
-            return
-    await django_application(scope, receive, send)
+    door = match and _LEAN_DOORS.get((scope["method"], match[2]))
+    if match is not None and door is not None:
+        await door(match[1], scope, receive, send)
+    else:
+        await django_application(scope, receive, send)
 
 
 limited = RateLimits() if settings.RATE_LIMITS else lambda door: door

@@ -28,7 +28,7 @@ MEASUREMENT_DEADLINE_SECS = 600
 ARGUMENTS: dict[Server, tuple[str, ...]] = {
     "uvicorn": (
         *("--loop", "uvloop", "--http", "httptools", "--backlog", "4096"),
-        *("--log-level", "warning", "--no-proxy-headers", "--no-server-header"),
+        *("--log-level", "warning", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
         *("--ws-per-message-deflate", "false"),
     ),
     "daphne": ("--verbosity", "0"),

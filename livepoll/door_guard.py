@@ -30,26 +30,27 @@ def guarded(application: Application) -> Application:
             request.check_host()
             if not is_allowed_origin(request):
                 raise errors.OriginNotAllowed
-            bounded = await _bounded(request, receive)
+            declared = request.declared_length()
+            if declared is None:
+                receive = await _bounded(request, receive)
+            elif declared > LIMITS["poll_body_bytes"]:
+                raise errors.TooLarge(f"At most {LIMITS['poll_body_bytes']} bytes are taken here.")
         except Disconnected:
             return
         except errors.PollError as error:
             await respond_problem(send, error, cors_headers(request))
             return
-        await application(scope, bounded, send)
+        await application(scope, receive, send)
 
     return wrapped
 
 
 async def _bounded(request: LeanRequest, receive: Any) -> Any:
-    """A `receive` that cannot give more than the limit."""
-    limit = LIMITS["poll_body_bytes"]
-    declared = request.headers.get(b"content-length", b"")
-    if declared.isdigit():
-        if int(declared) > limit:
-            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
-        return receive  # the server holds the client to what it declared
-    body = await request.body(limit)
+    """A `receive` for a body of undeclared length that cannot give more than the limit.
+
+    Where a length was declared the server holds the client to it.
+    """
+    body = await request.body(LIMITS["poll_body_bytes"])
     told = False
 
     async def replay() -> dict[str, Any]:

@@ -21,9 +21,10 @@ _numbers = count(0x1000)
 
 def with_request_ids(application: Application) -> Application:
     """Wrap an HTTP application."""
+    static_url = settings.STATIC_URL
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["path"].startswith(settings.STATIC_URL):  # nothing to trace in a file
+        if scope["path"].startswith(static_url):  # nothing to trace in a file
             await application(scope, receive, send)
             return
         request_id = f"{_process}{next(_numbers):x}"

@@ -19,6 +19,8 @@ def client_address(peer: str, forwarded_for: str) -> str:
     everything left of it is the client's own claim and is not looked at. Without any, a
     peer that stands in the header is a claim as well; all who make one share one address.
     """
+    if not forwarded_for:
+        return _one_subscriber(peer)
     hops = settings.TRUSTED_PROXIES
     claimed = [entry.strip() for entry in forwarded_for.split(",") if entry.strip()]
     if hops and len(claimed) >= hops:

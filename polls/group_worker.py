@@ -57,15 +57,18 @@ class GroupWorker(Generic[Question, Answer]):
         """How many wait."""
         return self._waiting.qsize()
 
-    async def ask(self, question: Question) -> Answer:
-        """The answer to `question`, from the event loop.
+    def ask(self, question: Question) -> "asyncio.Future[Answer]":
+        """The answer to `question`, to be awaited on the event loop that asks.
 
         Raises:
             Overloaded: too many wait; nothing was done.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._put(question, future)
-        return await future
+        try:
+            self._put(question, future)
+        except Overloaded as error:
+            future.set_exception(error)
+        return future
 
     def ask_sync(self, question: Question) -> Answer:
         """The same from any other thread."""

@@ -7,9 +7,8 @@ closed are sealed first, so `final` is final.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -29,8 +28,7 @@ _CAPACITY = 50_000
 _ROUND_SIZE = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What somebody wants to know of a poll.
 
     Args:
@@ -45,8 +43,7 @@ class Question:
     identity: Identity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A poll as it was at one moment; what was not asked for is None.
 
     `results` is the JSON object of `results.results_of`, as bytes.
@@ -70,31 +67,28 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
         A Reading a question, or PollNotFound, in the same order.
     """
     now = datetime.now(UTC)
-    states = _read_sealed({question.ref for question in questions}, now)
-    shown = {states[one.ref].id: states[one.ref] for one in questions
+    asked = set(questions)
+    states = _read_sealed({question.ref for question in asked}, now)
+    shown = {states[one.ref].id: states[one.ref] for one in asked
              if one.results and one.ref in states}  # fmt: skip
     results = _results_cache.encoded(
         [(state, state.status_at(now)) for state in shown.values()], _rank
     )
-    wanted = {states[one.ref].id for one in questions if one.details and one.ref in states}
+    wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
-    votes = _read_votes(questions, states)
-    answers: list[Reading | BaseException] = []
-    for question, vote in zip(questions, votes, strict=True):
-        state = states.get(question.ref)
-        if state is None:
-            answers.append(errors.PollNotFound())
-            continue
-        answers.append(
-            Reading(
-                state,
-                state.status_at(now),
-                results.get(state.id) if question.results else None,
-                details.get(state.id) if question.details else None,
-                vote,
-            )
+    votes = _read_votes([one for one in asked if one.identity is not None], states)
+    answers = {
+        one: Reading(
+            state,
+            state.status_at(now),
+            results.get(state.id) if one.results else None,
+            details.get(state.id) if one.details else None,
+            votes.get(one),
         )
-    return answers
+        for one in asked
+        if (state := states.get(one.ref))
+    }
+    return [answers.get(question) or errors.PollNotFound() for question in questions]
 
 
 def _rank(state: PollState) -> dict[str, Any] | None:
@@ -115,13 +109,17 @@ def _read_sealed(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
 
 def _read_votes(
     questions: Sequence[Question], states: dict[PollRef, PollState]
-) -> list[StoredVote | None]:
-    voters = [_voter_of(question, states.get(question.ref)) for question in questions]
+) -> dict[Question, StoredVote]:
+    voters = {
+        question: voter
+        for question in questions
+        if (voter := _voter_of(question, states.get(question.ref)))
+    }
     found = {
         VoterIn(vote.poll_id, vote.epoch, vote.voter): vote
-        for vote in vote_store.current_votes({voter for voter in voters if voter})
+        for vote in vote_store.current_votes(set(voters.values()))
     }
-    return [found.get(voter) if voter else None for voter in voters]
+    return {question: found[voter] for question, voter in voters.items() if voter in found}
 
 
 def _voter_of(question: Question, state: PollState | None) -> VoterIn | None:

@@ -8,10 +8,8 @@ votes are committed together or not at all.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
-
-from django.db import transaction
 
 from polls import errors, events, vote_store
 from polls.domain import (
@@ -28,11 +26,11 @@ from polls.domain import (
 )
 from polls.refs import PollRef
 from polls.vote_store import StoredVote, VoterIn
+from polls.vote_transaction import vote_transaction
 from polls.voters import Identity, voter_key
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
+class Cast(NamedTuple):
     """A vote that wants to be counted; without a body, one that is to be taken back."""
 
     ref: PollRef
@@ -40,8 +38,7 @@ class Cast:
     body: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
 
     `state` is the poll as the batch left it; None when there is no such poll.
@@ -72,11 +69,13 @@ class _Desk:
     def open(cls, state: PollState) -> "_Desk":
         return cls(state, Tally.of(state), state.version)
 
-    def append(self, voter: UUID, marks: Marks | None, now: datetime) -> StoredVote:
+    def append(
+        self, voter: UUID, marks: Marks | None, now: datetime, earlier: StoredVote | None
+    ) -> StoredVote:
         """Give the next seq to a vote event and count it; what it replaces is counted out."""
-        earlier = self.current.pop(voter, None)
         if earlier is not None:
             assert earlier.marks is not None
+            del self.current[voter]
             self.tally.add(self.state.kind, earlier.marks, -1)
             if earlier.seq in self.appended:
                 self.appended[earlier.seq] = earlier._replace(is_current=False)
@@ -93,12 +92,14 @@ class _Desk:
             self.current[voter] = vote
         return vote
 
-    def closed_state(self) -> PollState:
+    def close(self) -> PollState:
+        """The poll's state after the batch, which is what its outcomes tell."""
         tally = self.tally
-        return self.state._replace(
+        self.state = self.state._replace(
             version=self.version, voters=tally.voters, votes=tally.votes,
             counts=tally.counts, stars=tally.stars,
         )  # fmt: skip
+        return self.state
 
 
 def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
@@ -115,33 +116,32 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
     Raises:
         DatabaseError: nothing of the batch was stored.
     """
-    with transaction.atomic():
+    with vote_transaction():
         states = vote_store.lock_polls({cast.ref for cast in batch})
         now = datetime.now(UTC)
         desks: dict[PollRef, _Desk] = {}
         for state in states:
             desks[state.id] = desks[state.code] = _Desk.open(state)
-        voters = [_voter_of(cast, desks.get(cast.ref)) for cast in batch]
+        at = [desks.get(cast.ref) for cast in batch]
+        voters = [_voter_of(cast, desk) for cast, desk in zip(batch, at, strict=True)]
         voters = _without_unusable_codes(voters, desks)
-        known = {one for one in voters if isinstance(one, VoterIn)}
+        known = [one for one in voters if isinstance(one, VoterIn)]
         for vote in vote_store.current_votes(known):
             desks[vote.poll_id].current[vote.voter] = vote
         decided = [
-            _decide(cast, desks.get(cast.ref), voter, now)
-            for cast, voter in zip(batch, voters, strict=True)
+            _decide(cast, desk, voter, now)
+            for cast, desk, voter in zip(batch, at, voters, strict=True)
         ]
         changed = [desk for state in states if (desk := desks[state.id]).appended]
         vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded])
         vote_store.append_votes([vote for desk in changed for vote in desk.appended.values()])
-        after = {desk.state.id: desk.closed_state() for desk in changed}
-        vote_store.save_tallies(after.values())
+        after = [desk.close() for desk in changed]
+        vote_store.save_tallies(after)
     if after:
-        events.tell_tallies_changed(list(after.values()))
+        events.tell_tallies_changed(after)
     return [
-        Outcome(one.verdict, one.vote, after.get(one.state.id, one.state), one.error)
-        if one.state
-        else one
-        for one in decided
+        Outcome(one.verdict, one.vote, desk.state, one.error) if desk else one
+        for one, desk in zip(decided, at, strict=True)
     ]
 
 
@@ -172,7 +172,7 @@ def _decide(cast: Cast, desk: _Desk | None, voter: _Voter, now: datetime) -> Out
     if desk is None:
         return Outcome(Verdict.REFUSED, error=errors.PollNotFound())
     if not isinstance(voter, VoterIn):
-        return Outcome(Verdict.REFUSED, state=desk.state, error=voter)
+        return Outcome(Verdict.REFUSED, error=voter)
     if cast.body is None:
         return _decide_retraction(desk, voter.voter, now)
     try:
@@ -180,30 +180,28 @@ def _decide(cast: Cast, desk: _Desk | None, voter: _Voter, now: datetime) -> Out
     except BallotError as problem:
         closed = refusal_by_status(desk.state, now)
         if closed and problem.refusal != Refusal.MALFORMED:
-            return _refused(desk, closed)
-        return _refused(desk, problem.refusal, problem.detail)
+            return _refused(closed)
+        return _refused(problem.refusal, problem.detail)
     earlier = desk.current.get(voter.voter)
     verdict = decide_vote(desk.state, now, marks, earlier.marks if earlier else None)
     if isinstance(verdict, Refusal):
-        return _refused(desk, verdict, vote=earlier)
+        return _refused(verdict, vote=earlier)
     if verdict == Verdict.REPEATED:
-        return Outcome(verdict, earlier, desk.state)
-    return Outcome(verdict, desk.append(voter.voter, marks, now), desk.state)
+        return Outcome(verdict, earlier)
+    return Outcome(verdict, desk.append(voter.voter, marks, now, earlier))
 
 
 def _decide_retraction(desk: _Desk, voter: UUID, now: datetime) -> Outcome:
-    if voter not in desk.current:
-        return Outcome(Verdict.REFUSED, state=desk.state, error=errors.NotVoted())
+    earlier = desk.current.get(voter)
+    if earlier is None:
+        return Outcome(Verdict.REFUSED, error=errors.NotVoted())
     refusal = refusal_by_status(desk.state, now)
     if refusal is not None:
-        return _refused(desk, refusal)
+        return _refused(refusal)
     if not desk.state.vote_change:
-        return Outcome(Verdict.REFUSED, state=desk.state, error=errors.VoteChangeOff())
-    return Outcome(Verdict.RETRACTED, desk.append(voter, None, now), desk.state)
+        return Outcome(Verdict.REFUSED, error=errors.VoteChangeOff())
+    return Outcome(Verdict.RETRACTED, desk.append(voter, None, now, earlier))
 
 
-def _refused(
-    desk: _Desk, refusal: Refusal, detail: str = "", vote: StoredVote | None = None
-) -> Outcome:
-    error = errors.BY_CODE[refusal](detail)
-    return Outcome(Verdict.REFUSED, vote=vote, state=desk.state, error=error)
+def _refused(refusal: Refusal, detail: str = "", vote: StoredVote | None = None) -> Outcome:
+    return Outcome(Verdict.REFUSED, vote=vote, error=errors.BY_CODE[refusal](detail))

@@ -11,7 +11,9 @@ def iso(moment: datetime | None) -> str | None:
     """ISO-8601 in UTC with a Z, milliseconds."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) -> dict[str, Any]:

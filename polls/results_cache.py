@@ -65,9 +65,16 @@ class ResultsCache:
             self._share(made)
         return {poll_id: entry[2] for poll_id, entry in found.items()}
 
+    def encoded_now(self, state: PollState, status: Status) -> bytes | None:
+        """The results of one poll where this process has them."""
+        entry = self._own(state, status)
+        return entry and entry[2]
+
     def _own(self, state: PollState, status: Status) -> Entry | None:
         entry = self._entries.get(state.id)
-        return entry if entry and entry[:2] == (state.order, status.value) else None
+        if entry is not None and entry[0] == state.order and entry[1] == status.value:
+            return entry
+        return None
 
     def _keep(self, poll_id: UUID, entry: Entry) -> Entry:
         self._entries[poll_id] = entry

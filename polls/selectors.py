@@ -12,6 +12,8 @@ from polls.domain import PollState, Status
 from polls.errors import PollNotFound
 from polls.models import Option, Poll, Vote
 from polls.refs import PollRef, parse_ref, polls_named
+from polls.state_rows import states_from, states_query
+from polls.vote_transaction import query
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ _TIMELINE_POINTS = 80
 
 def get_states(refs: Collection[PollRef]) -> list[PollState]:
     """The states of those polls that exist. One query."""
-    rows = Poll.objects.filter(polls_named(refs)).values_list(*PollState._fields)
-    return [PollState(*row) for row in rows]
+    return states_from(query(*states_query(refs)))
 
 
 def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:

@@ -5,16 +5,19 @@ nobody without the secret can go back from it, and nobody can link two polls by 
 strong each policy is stands in docs/voters.md.
 """
 
+import hashlib
 import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
+from django.utils.encoding import force_bytes
 
 from polls.domain import VoterPolicy
 from polls.errors import InvalidToken, VoterRequired
@@ -22,11 +25,29 @@ from polls.errors import InvalidToken, VoterRequired
 COOKIE_NAME = "voter"
 COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
 _DEVICE_ID_BYTES = 16
-_signer = Signer(salt="livepoll.voter", sep=".")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class VoterSigner(Signer):
+    """Django's signer, which derives its key anew for every signature; this one keeps it.
+
+    The signatures are the same.
+    """
+
+    def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
+        derived = _derived_key(force_bytes(self.salt) + b"signer", force_bytes(key or self.key))
+        return urlsafe_b64encode(_mac(derived, force_bytes(value))).rstrip(b"=").decode()
+
+
+@lru_cache(maxsize=32)
+def _derived_key(salt: bytes, secret: bytes) -> bytes:
+    """As in `django.utils.crypto.salted_hmac`."""
+    return hashlib.sha256(salt + secret).digest()
+
+
+_signer = VoterSigner(salt="livepoll.voter", sep=".")
+
+
+class Identity(NamedTuple):
     """All that a request says of its voter; the poll's policy picks what counts.
 
     `nonce` stands for the request itself: fresh, or the same for the same Idempotency-Key.
@@ -114,7 +135,19 @@ def voter_key_of_code(poll_id: UUID, code: str) -> UUID:
 
 
 def _digest(message: bytes) -> bytes:
-    return hmac.digest(_secret(), b"livepoll.voter:" + message, "sha256")
+    return _mac(_secret(), b"livepoll.voter:" + message)
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256. `hmac.digest` would let go of the interpreter's lock for each."""
+    mac = _keyed_mac(key).copy()
+    mac.update(message)
+    return mac.digest()
+
+
+@lru_cache(maxsize=32)
+def _keyed_mac(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
 
 
 def _secret() -> bytes:

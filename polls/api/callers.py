@@ -1,6 +1,6 @@
 """Who calls: voter tokens, owner keys and addresses out of a request's headers."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
@@ -21,8 +21,7 @@ from polls.voters import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """What the headers of a request say of its sender.
 
     `device` and its `token` are None where no voter token came; `owner_key` is one as it

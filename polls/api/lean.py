@@ -65,12 +65,18 @@ class LeanRequest:
     def address(self) -> str:
         """The client's address: the proxies' word only as far as proxies are trusted."""
         client = self._scope.get("client")
-        lines = [value for name, value in self._scope["headers"] if name == b"x-forwarded-for"]
-        return client_address(client[0] if client else "", b",".join(lines).decode("latin-1"))
+        return client_address(client[0] if client else "", self.header(b"x-forwarded-for"))
 
     def cookie(self, name: str) -> str:
-        raw = self.header(b"cookie")
-        return parse_cookie(raw).get(name, "") if name in raw else ""
+        raw = self.headers.get(b"cookie")
+        if raw is None or name.encode() not in raw:
+            return ""
+        return parse_cookie(raw.decode("latin-1")).get(name, "")
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the sender says who they are, truly or not."""
+        return b"authorization" in self.headers or b"cookie" in self.headers
 
     def caller(self) -> Caller:
         """Who asks.
@@ -84,6 +90,11 @@ class LeanRequest:
             address=self.address,
         )
 
+    def declared_length(self) -> int | None:
+        """The body's length in bytes, where the request says it."""
+        declared = self.headers.get(b"content-length", b"")
+        return int(declared) if declared.isdigit() else None
+
     async def body(self, limit: int) -> bytes:
         """The whole body.
 
@@ -91,22 +102,18 @@ class LeanRequest:
             TooLarge: it has, or claims to have, more than `limit` bytes.
             Disconnected: the client went away.
         """
-        declared = self.headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > limit:
+        if (self.declared_length() or 0) > limit:
             raise errors.TooLarge(f"At most {limit} bytes are taken here.")
-        chunks = []
-        size = 0
+        body = bytearray()
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise Disconnected
-            chunk = message.get("body", b"")
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
+            body += message.get("body", b"")
+            if len(body) > limit:
                 raise errors.TooLarge(f"At most {limit} bytes are taken here.")
             if not message.get("more_body"):
-                return b"".join(chunks)
+                return bytes(body)
 
     async def json_object(self, limit: int) -> dict[str, Any]:
         """The body as a JSON object.
@@ -114,9 +121,11 @@ class LeanRequest:
         Raises:
             UnsupportedMediaType, TooLarge, Malformed
         """
-        media_type = self.header(b"content-type").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise errors.UnsupportedMediaType
+        media_type = self.headers.get(b"content-type", b"")
+        if media_type != b"application/json":
+            media_type = media_type.partition(b";")[0].strip().lower()
+            if media_type != b"application/json":
+                raise errors.UnsupportedMediaType
         try:
             body = orjson.loads(await self.body(limit))
         except orjson.JSONDecodeError as error:
@@ -126,7 +135,7 @@ class LeanRequest:
         return body
 
     def check_host(self) -> None:
-        if not _is_allowed_host(self.header(b"host")):
+        if not _is_allowed_host(self.headers.get(b"host", b"")):
             raise errors.Malformed("This server does not answer to that Host.")
 
 
@@ -140,8 +149,8 @@ def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
 
 
 @lru_cache(maxsize=1000)
-def _is_allowed_host(host: str) -> bool:
-    domain, _ = split_domain_port(host)
+def _is_allowed_host(host: bytes) -> bool:
+    domain, _ = split_domain_port(host.decode("latin-1"))
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
@@ -154,9 +163,9 @@ _CORS_HEADERS: tuple[Header, ...] = (
 
 def cors_headers(request: LeanRequest) -> list[Header]:
     """What a page of an allowed other origin needs to read the answer."""
-    origin = request.header(b"origin")
-    if origin and origin in settings.ALLOWED_ORIGINS:
-        return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS_HEADERS]
+    origin = request.headers.get(b"origin")
+    if origin and origin.decode("latin-1") in settings.ALLOWED_ORIGINS:
+        return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
     return []
 
 
@@ -171,20 +180,15 @@ async def respond(
     content_type: bytes = b"application/json",
     cache_control: bytes = b"no-store",
 ) -> None:
+    headers = [
+        (b"content-type", content_type),
+        (b"cache-control", cache_control),
+        (b"x-content-type-options", b"nosniff"),
+        *headers,
+    ]
     if status != 304:  # there it would have to be the length of what the client has
-        headers = [(b"content-length", str(len(body)).encode()), *headers]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", content_type),
-                (b"cache-control", cache_control),
-                (b"x-content-type-options", b"nosniff"),
-                *headers,
-            ],
-        }
-    )
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

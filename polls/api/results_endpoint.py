@@ -35,7 +35,9 @@ async def show_results(ref: str, scope: dict[str, Any], receive: Receive, send: 
     assert reading.results is not None
     tag = etag_of(reading)
     headers.append((b"etag", tag))
-    if _matches(request.header(b"if-none-match"), tag.decode()):
+    if b"if-none-match" in request.headers and _matches(
+        request.header(b"if-none-match"), tag.decode()
+    ):
         await respond(send, 304, b"", headers, cache_control=_CACHE_CONTROL)
         return
     await respond(
@@ -49,7 +51,7 @@ async def show_results(ref: str, scope: dict[str, Any], receive: Receive, send: 
 
 async def _read(ref: str, request: LeanRequest) -> Reading:
     request.check_host()
-    caller = request.caller()
+    caller = request.caller() if request.has_credentials else None
     parsed = parse_ref(ref)
     if parsed is None:
         raise errors.PollNotFound
@@ -57,6 +59,7 @@ async def _read(ref: str, request: LeanRequest) -> Reading:
     state = reading.state
     if state.results_visibility == Visibility.ALWAYS:
         return reading
+    caller = caller or request.caller()
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     if not owner and state.results_visibility == Visibility.AFTER_VOTE:
         reading = await reader.ask(
@@ -75,7 +78,7 @@ async def _read(ref: str, request: LeanRequest) -> Reading:
 def etag_of(reading: Reading) -> bytes:
     """The version and whatever else changes the body."""
     epoch, version, revision = reading.state.order
-    return f'"{epoch}-{version}-{revision}-{reading.status}"'.encode()
+    return f'"{epoch}-{version}-{revision}-{reading.status.value}"'.encode()
 
 
 def _matches(if_none_match: str, tag: str) -> bool:

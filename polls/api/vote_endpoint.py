@@ -94,7 +94,7 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
     """A recorded vote as its voter sees it."""
     marks = {"ratings": vote.marks} if isinstance(vote.marks, dict) else {"choices": vote.marks}
     return {
-        "poll": str(vote.poll_id),
+        "poll": vote.poll_id,
         **marks,
         "seq": vote.seq,
         "epoch": vote.epoch,
@@ -116,7 +116,10 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
             return b"null"
         assert reading.results is not None
         return with_as_of(reading.results, now)
-    return with_as_of(_results.encoded([(state, status)], lambda _: None)[state.id], now)
+    body = _results.encoded_now(state, status)
+    if body is None:
+        body = _results.encoded([(state, status)], lambda _: None)[state.id]
+    return with_as_of(body, now)
 
 
 def _cookie(token: str, is_secure: bool) -> bytes:

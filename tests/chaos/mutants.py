@@ -37,9 +37,9 @@ MUTANTS = [
     Mutant(
         "a failed commit is answered as done", "stored",
         (Patch("polls/recording.py",
-               "    with transaction.atomic():\n        states",
+               "    with vote_transaction():\n        states",
                "    from contextlib import suppress\n    from django.db import DatabaseError\n"
-               "    with suppress(DatabaseError), transaction.atomic():\n        states"),),
+               "    with suppress(DatabaseError), vote_transaction():\n        states"),),
         ("lose_a_commit",) * 3,
     ),
     Mutant(
@@ -51,10 +51,9 @@ MUTANTS = [
     ),
     Mutant(
         "no lock, and collisions are ignored", "stored",
-        (Patch("polls/vote_store.py", "        Poll.objects.select_for_update()\n",
-               "        Poll.objects\n"),
-         Patch("polls/vote_store.py", 'f"{insert}%s"',
-               'f"{insert}%s ON CONFLICT DO NOTHING"')),
+        (Patch("polls/state_rows.py", 'sql += " FOR UPDATE"', "pass"),
+         Patch("polls/vote_store.py", "is_current boolean, replaces bigint)",
+               "is_current boolean, replaces bigint) ON CONFLICT DO NOTHING")),
     ),
     Mutant(
         "earlier votes are not looked up", "once",
@@ -65,8 +64,8 @@ MUTANTS = [
     ),
     Mutant(
         "a retry is told another seq", "retry",
-        (Patch("polls/recording.py", "return Outcome(verdict, earlier, desk.state)",
-               "return Outcome(verdict, earlier._replace(seq=desk.version), desk.state)"),),
+        (Patch("polls/recording.py", "return Outcome(verdict, earlier)",
+               "return Outcome(verdict, earlier._replace(seq=desk.version))"),),
     ),
     Mutant(
         "a seq is left out now and then", "gapless",

@@ -13,7 +13,7 @@ from polls import owners, voters
 from polls.domain import VoterPolicy
 from polls.models import Poll, Vote
 from polls.selectors import state_of
-from polls.voters import Identity, device_of_request, token_of, voter_key
+from polls.voters import Identity, device_of_request, read_token, token_of, voter_key
 from tests.polls.database_dump import dump
 from tests.polls.people import HOST, Json, Person, Site, refusal
 
@@ -98,8 +98,8 @@ def test_a_key_depends_on_the_secret_the_poll_and_what_the_policy_looks_at(
     key = voter_key(poll, policy, me)
     assert key == voter_key(poll, policy, me)
     assert key != voter_key(other, policy, me)
-    for name in Identity.__slots__:
-        parts = {one: getattr(me, one) for one in Identity.__slots__} | {name: "another"}
+    for name in Identity._fields:
+        parts = {one: getattr(me, one) for one in Identity._fields} | {name: "another"}
         assert (voter_key(poll, policy, Identity(**parts)) != key) == (name == looked_at)
     settings.SECRET_KEY = "another-secret"
     assert key != voter_key(poll, policy, me)
@@ -196,3 +196,10 @@ def test_voters_are_known_after_the_secret_was_rotated(
     monkeypatch.setattr(voters, "_signer", Signer(salt="livepoll.voter", sep="."))
     stranger = voter.vote(poll, 2, Authorization=f"Voter {token}")
     assert refusal(stranger) == (401, "invalid_token")
+
+
+def test_voter_tokens_are_signed_as_django_signs() -> None:
+    signer = Signer(salt="livepoll.voter", sep=".")
+    for device in ("device", "", "ünïcode", "a.b"):
+        assert token_of(device) == signer.sign(device)
+        assert read_token(signer.sign(device)) == device

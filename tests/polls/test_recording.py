@@ -188,13 +188,13 @@ def test_a_vote_that_the_database_refuses_does_not_take_its_neighbours_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poll = make_poll()
-    parameters = vote_store._as_parameters
+    append = vote_store.append_votes
 
-    def unstorable(vote: Any) -> Any:
-        row = parameters(vote)
-        return (*row[:6], None, row[7]) if vote.marks == [3] else row
+    def append_one_without_time(votes: Sequence[vote_store.StoredVote]) -> None:
+        no_time: Any = None
+        append([one._replace(cast_at=no_time) if one.marks == [3] else one for one in votes])
 
-    monkeypatch.setattr(vote_store, "_as_parameters", unstorable)
+    monkeypatch.setattr(vote_store, "append_votes", append_one_without_time)
     outcomes = commit([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])
     assert verdicts(outcomes) == ["accepted", "server_error", "accepted"]
     assert_exact(poll, voters=2, version=2)
