@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
@@ -23,3 +24,8 @@ urlpatterns = [
     re_path(r"^api/(?:.*/)?$", problem_views.api_not_found),
     path("", include("web.urls")),
 ]
+
+if settings.ADMIN:
+    from polls.admin import site
+
+    urlpatterns.insert(0, path("admin/", site.urls))
