@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 
 from polls.domain import Verdict
 from polls.errors import all_errors
-from tests.deploy.test_compose import COMPOSE, MANIFESTS
+from tests.deploy.test_compose import COMPOSE
+from tests.deploy.test_kubernetes import MANIFESTS
 from tests.test_docs import settings_read
 
 MONITORING = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
