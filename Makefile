@@ -9,7 +9,7 @@ DEV := $(VENV)/.requirements-dev-installed
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test test-servers test-embedded chaos check lint format bench
+.PHONY: help run cluster test test-servers test-embedded chaos check lint format audit bench
 .PHONY: screenshots browser clean
 
 help: ## Show this list
@@ -43,6 +43,13 @@ lint: $(DEV) ## Ruff, its formatter's check, and mypy
 format: $(DEV) ## Format the code and fix what ruff can fix
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
+
+audit: $(DEV) ## Do the pins agree, and is a vulnerability of any of them known? Asks the internet
+	$(PY) -m pip check
+	@$(PY) -m pip_audit --strict --progress-spinner off -r requirements.txt -r requirements-dev.txt || { \
+	  echo "make audit did not pass. Either vulnerabilities stand above, or an error: then the" >&2; \
+	  echo "data on vulnerabilities cannot be reached from here, and nothing is known." >&2; \
+	  exit 1; }
 
 bench: $(DEV) ## The figures of docs/performance.md (ARGS="..." goes to python -m bench)
 	$(PY) -m bench $(ARGS)

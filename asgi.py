@@ -1,7 +1,7 @@
 """The front door: which door serves which path. Wiring only.
 
 `POST …/votes/` and `GET …/results/` go to the lean doors, sockets to the poll consumer,
-probes to `livepoll.health`, everything else to Django.
+probes to `livepoll.health`, `/metrics` to `livepoll.metrics`, everything else to Django.
 """
 
 import os
@@ -24,6 +24,7 @@ from django.conf import settings  # noqa: E402
 
 from livepoll.door_guard import guarded  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
+from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import RateLimits  # noqa: E402
 from livepoll.request_ids import with_request_ids  # noqa: E402
 from polls.api.results_endpoint import show_results  # noqa: E402
@@ -32,7 +33,7 @@ from realtime.hub import running_hub  # noqa: E402
 from realtime.lifespan import lifespan  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
 
-_PROBES = {"/healthz": healthz, "/readyz": readyz}
+_PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 _LEAN_PATH = re.compile(r"/api/v1/polls/([^/]+)/(votes|results)/?")
 _LEAN_DOORS = {("POST", "votes"): cast_vote, ("GET", "results"): show_results}
 

@@ -57,7 +57,9 @@ def rules() -> list[Rule]:
              parse(settings.RATE_VOTES)),
         Rule("polls", "POST", re.compile(r"/api/v1/polls/?$|/api/v1/polls/[^/]+/clone/?$"),
              parse(settings.RATE_POLLS)),
-        Rule("accounts", "POST", re.compile(r"/api/v1/accounts/"), parse(settings.RATE_ACCOUNTS)),
+        # One count for both doors at which passwords can be guessed.
+        Rule("accounts", "POST", re.compile(r"/api/v1/accounts/|/admin/"),
+             parse(settings.RATE_ACCOUNTS)),
         # Guessing: only what a guess gets wrong counts, never that somebody has not voted yet.
         Rule("misses", "*", re.compile(r"/api/v1/polls/|/p/|/ws/polls/"),
              parse(settings.RATE_MISSES),

@@ -30,6 +30,13 @@ class Env(environ.Env):  # type: ignore[misc] # untyped
         except ValueError as error:
             raise ImproperlyConfigured(f"{var} cannot be read: {error}") from None
 
+    def switch(self, var: str, *, default: str) -> bool:
+        """A setting that is `on` or `off`."""
+        value = self.str(var, default=default).lower()
+        if value not in ("on", "off"):
+            raise ImproperlyConfigured(f"{var} must be on or off, not {value}.")
+        return bool(value == "on")
+
 
 env = Env()
 
@@ -71,11 +78,9 @@ BROADCAST_INTERVAL_MS: int = env.int("BROADCAST_INTERVAL_MS", default=100)
 RECONCILE_INTERVAL_MS: int = env.int("RECONCILE_INTERVAL_MS", default=2000)
 BALLOT_BOX_CAPACITY: int = env.int("BALLOT_BOX_CAPACITY", default=10_000)
 BALLOT_BOX_BATCH: int = env.int("BALLOT_BOX_BATCH", default=1000)
-_SWITCHES = {"on": True, "off": False}
-_rate_limits: str = env.str("RATE_LIMITS", default="on").lower()
-if _rate_limits not in _SWITCHES:
-    raise ImproperlyConfigured(f"RATE_LIMITS must be on or off, not {_rate_limits}.")
-RATE_LIMITS = _SWITCHES[_rate_limits]
+# Mounts the read-only admin (polls/admin.py) at /admin/.
+ADMIN: bool = env.switch("ADMIN", default="off")
+RATE_LIMITS: bool = env.switch("RATE_LIMITS", default="on")
 if TRUSTED_PROXIES < 0:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be 0 or more, not {TRUSTED_PROXIES}.")
 # How often one address may do what ("N/second", "N/minute"); a room shares one address.
@@ -153,18 +158,43 @@ ROOT_URLCONF = "livepoll.urls"
 ASGI_APPLICATION = "asgi.application"
 APPEND_SLASH = False
 
+_context_processors = [
+    "django.template.context_processors.request",
+    "django.template.context_processors.i18n",
+]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.template.context_processors.i18n",
-            ],
-        },
+        "OPTIONS": {"context_processors": _context_processors},
     },
 ]
+
+if ADMIN:
+    INSTALLED_APPS += [
+        # Simple: without Django's own site, which lets accounts be edited and made staff.
+        "django.contrib.admin.apps.SimpleAdminConfig",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+    ]
+    MIDDLEWARE += [
+        "livepoll.admin_cookies.secure_admin_cookies",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+    ]
+    _context_processors += [
+        "django.contrib.auth.context_processors.auth",
+        "django.contrib.messages.context_processors.messages",
+    ]
+    MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+    # Nothing but the admin has a session, so nothing but the admin gets its cookies.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "admin_session", "admin_csrf"
+    SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin"
+    SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+    CSRF_COOKIE_HTTPONLY = True
+    SESSION_COOKIE_AGE = 8 * 60 * 60
 
 
 def database(url: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
+from django.conf import settings
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from livepoll import doc_pages, problem_views
-from livepoll.metrics import metrics
 
 handler400 = "livepoll.problem_views.bad_request"
 handler403 = "livepoll.problem_views.permission_denied"
@@ -10,7 +10,6 @@ handler404 = "livepoll.problem_views.not_found"
 handler500 = "livepoll.problem_views.server_error"
 
 urlpatterns = [
-    path("metrics", metrics, name="metrics"),
     path("api/v1/accounts/", include("accounts.urls")),
     path("api/v1/polls/<str:ref>/export/", include("exports.urls")),
     path("api/v1/", include("polls.api.urls")),
@@ -23,3 +22,8 @@ urlpatterns = [
     re_path(r"^api/(?:.*/)?$", problem_views.api_not_found),
     path("", include("web.urls")),
 ]
+
+if settings.ADMIN:
+    from polls.admin import site
+
+    urlpatterns.insert(0, path("admin/", site.urls))

@@ -7,6 +7,7 @@ and nothing is stored; one vote that breaks a batch does not take its neighbours
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
@@ -42,6 +43,7 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> Sequence[Outcome
     except Exception:
         logger.exception("a batch of %d votes failed", len(batch))
         if len(batch) == 1:
+            metrics.count_outcomes([ServerError.code])
             return [ServerError()]
         return [answer for cast in batch for answer in commit([cast])]
 
@@ -59,5 +61,6 @@ ballot_box: GroupWorker[Cast, Outcome] = GroupWorker(
     commit,
     capacity=settings.BALLOT_BOX_CAPACITY,
     round_size=settings.BALLOT_BOX_BATCH,
+    on_full=partial(metrics.count_outcomes, [Overloaded.code]),
 )
 metrics.WAITING.set_function(lambda: len(ballot_box))

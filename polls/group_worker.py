@@ -33,6 +33,7 @@ class GroupWorker(Generic[Question, Answer]):
         work: one answer (or exception) a question.
         capacity: how many may wait.
         round_size: how many one round takes at most.
+        on_full: called for each asker who is refused.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class GroupWorker(Generic[Question, Answer]):
         *,
         capacity: int,
         round_size: int,
+        on_full: Callable[[], None] | None = None,
     ) -> None:
         self._name = name
         self._work = work
         self._capacity = capacity
         self._round_size = round_size
+        self._on_full = on_full
         self._waiting: queue.SimpleQueue[
             tuple[Question, asyncio.Future[Answer] | Future[Answer]] | None
         ] = queue.SimpleQueue()
@@ -86,6 +89,8 @@ class GroupWorker(Generic[Question, Answer]):
 
     def _put(self, question: Question, future: "asyncio.Future[Answer] | Future[Answer]") -> None:
         if self._waiting.qsize() >= self._capacity:
+            if self._on_full is not None:
+                self._on_full()
             raise Overloaded
         if self._thread is None:
             self._start()

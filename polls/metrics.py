@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge, Histogram
 
 VOTES = Counter("livepoll_votes", "Votes by what became of them.", ["outcome"])
+for _failure in ("overloaded", "server_error"):
+    VOTES.labels(_failure)  # from zero on, so that an alert sees the first one as a rise
 BATCH_VOTES = Histogram(
     "livepoll_batch_votes",
     "Votes in one commit.",

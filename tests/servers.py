@@ -19,7 +19,7 @@ from deploy.local_servers import PrivatePostgres, PrivateRedis, ServersMissing, 
 
 # What a developer's shell may carry and must not reach the tests.
 SETTINGS_NOT_INHERITED = (
-    *("ALLOWED_HOSTS", "ALLOWED_ORIGINS", "BALLOT_BOX_BATCH", "BALLOT_BOX_CAPACITY"),
+    *("ADMIN", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "BALLOT_BOX_BATCH", "BALLOT_BOX_CAPACITY"),
     *("BROADCAST_INTERVAL_MS", "DEBUG", "PORT", "RECONCILE_INTERVAL_MS"),
     *("SECRET_KEY_FALLBACKS", "TRUSTED_PROXIES", "WEB_PROCESSES"),
 )

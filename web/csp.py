@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-EXEMPT_PREFIXES = ("/api/", "/admin/")
+EXEMPT_PREFIXES = ("/api/",)
 
 
 def policy(frame_ancestors: Iterable[str] = ("'self'",)) -> str:

@@ -39,6 +39,7 @@ def assert_serves(command: list[str]) -> dict[str, Any]:
     [
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
+        ("vendor.github-workflows", ".github/workflows/audit.yml"),
     ],
 )
 def test_the_file_is_valid_by_its_published_schema(schema: str, file: str) -> None:
@@ -113,45 +114,3 @@ def test_the_image_does_not_run_as_root() -> None:
     assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["10001"]
     assert DOCKERFILE.count("\nFROM ") == 2
     assert "\nHEALTHCHECK " in DOCKERFILE
-
-
-# Kubernetes: no schema of it comes as a package, so the facts that matter.
-
-MANIFESTS = ROOT / "deploy" / "kubernetes"
-
-
-@pytest.fixture(scope="module")
-def manifests() -> dict[str, dict[str, Any]]:
-    listed = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"]
-    parsed = [yaml.safe_load((MANIFESTS / name).read_text()) for name in listed]
-    return {manifest["kind"]: manifest for manifest in parsed}
-
-
-def test_every_manifest_is_applied_but_the_example(manifests: dict[str, Any]) -> None:
-    files = {path.name for path in MANIFESTS.glob("*.yaml")}
-    assert len(files) == len(manifests) + 2  # kustomization.yaml, secret.example.yaml
-    assert "Secret" not in manifests
-
-
-def test_the_pod_is_probed_and_drains(manifests: dict[str, Any]) -> None:
-    pod = manifests["Deployment"]["spec"]["template"]["spec"]
-    [web] = pod["containers"]
-    assert web["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert web["livenessProbe"]["httpGet"]["path"] == "/healthz"
-    probe_host = web["readinessProbe"]["httpGet"]["httpHeaders"][0]["value"]
-    assert probe_host in manifests["ConfigMap"]["data"]["ALLOWED_HOSTS"].split(",")
-    pause = int(web["lifecycle"]["preStop"]["exec"]["command"][1])
-    grace = pod["terminationGracePeriodSeconds"]
-    assert grace > pause + serve.GRACEFUL_SHUTDOWN_SECONDS
-    assert pod["securityContext"]["runAsNonRoot"]
-    assert assert_serves(web["args"])["no_migrate"]
-
-
-def test_everything_selects_the_same_pods(manifests: dict[str, Any]) -> None:
-    labels = manifests["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    assert manifests["Deployment"]["spec"]["selector"]["matchLabels"] == labels
-    assert manifests["Service"]["spec"]["selector"] == labels
-    assert manifests["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
-    target = manifests["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"]
-    assert target == manifests["Deployment"]["metadata"]["name"]
-    assert "replicas" not in manifests["Deployment"]["spec"]

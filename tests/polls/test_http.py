@@ -1,6 +1,7 @@
 """What holds for every path: slashes, bodies, methods, hosts, and one shape of refusal."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -267,6 +268,35 @@ def test_a_full_box_is_overloaded(
     response = owner.request(method, f"/api/v1/polls/{poll['id']}/{path}", json=body)
     assert refusal(response) == (503, "overloaded")
     assert response.headers["retry-after"] == "1"
+
+
+def votes_counted(person: Person, outcome: str) -> float:
+    line = f'livepoll_votes_total{{outcome="{outcome}"}} '
+    found = re.findall(f"^{re.escape(line)}(.*)$", person.get("/metrics").text, re.MULTILINE)
+    return float(found[0]) if found else 0.0
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "outcome"),
+    [
+        ("polls.ballot_box.ballot_box._capacity", 0, "overloaded"),
+        ("polls.ballot_box.record_votes", None, "server_error"),
+    ],
+)
+def test_a_vote_that_we_fail_is_counted_as_that(
+    owner: Person, monkeypatch: pytest.MonkeyPatch, place: str, value: Any, outcome: str
+) -> None:
+    poll = owner.make_poll()
+    monkeypatch.setattr(place, value)
+    before = votes_counted(owner, outcome)
+    assert refusal(owner.vote(poll, 1))[1] == outcome
+    assert votes_counted(owner, outcome) == before + 1
+
+
+def test_prometheus_may_ask_by_whatever_address(outsider: Person) -> None:
+    response = outsider.get("/metrics", headers={"Host": "10.1.2.3:8000"})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
 
 
 def test_health_says_that_the_process_lives(outsider: Person) -> None:

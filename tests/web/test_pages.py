@@ -194,3 +194,9 @@ class TestFrames:
         for path in (f"/p/{poll.code}/", f"/p/{poll.code}/manage/", f"/p/{poll.code}/live/"):
             policy = client.get(path).headers["Content-Security-Policy"]
             assert policy.endswith("frame-ancestors 'self'")
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/login/", "/admin/polls/poll/"])
+def test_there_is_no_admin_until_it_is_switched_on(client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+    assert client.post(path).status_code == 404
