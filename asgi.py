@@ -23,41 +23,60 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from livepoll.door_guard import guarded  # noqa: E402
+from livepoll.garbage import spare_what_lives  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import RateLimits  # noqa: E402
-from livepoll.request_ids import with_request_ids  # noqa: E402
 from polls.api.results_endpoint import show_results  # noqa: E402
 from polls.api.vote_endpoint import cast_vote  # noqa: E402
+from polls.request_ids import with_request_ids  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
 from realtime.lifespan import lifespan  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-_LEAN_PATH = re.compile(r"/api/v1/polls/([^/]+)/(votes|results)/?")
-_LEAN_DOORS = {("POST", "votes"): cast_vote, ("GET", "results"): show_results}
+_LEAN_PATH = re.compile(r"/api/v1/polls/[^/]+/(votes|results)/?")
+limited = RateLimits() if settings.RATE_LIMITS else lambda door: door
+
+
+async def ordinary_doors(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    probe = _PROBES.get(scope["path"].rstrip("/"))
+    if probe is not None:
+        await probe(scope, receive, send)
+        return
+    running_hub()  # whoever acts on a poll here is told to screens from here
+    await django_application(scope, receive, send)
+
+
+async def vote_door(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    running_hub()
+    await cast_vote(scope, receive, send)
+
+
+def behind_all(door: Any) -> Any:
+    return with_request_ids(guarded(limited(door)))
+
+
+# The lean doors guard themselves and give their own request ids; limits stand before both.
+_ordinary_doors = behind_all(ordinary_doors)
+_LEAN_DOORS = {
+    ("POST", "votes"): behind_all(vote_door) if settings.RATE_LIMITS else vote_door,
+    ("GET", "results"): behind_all(show_results) if settings.RATE_LIMITS else show_results,
+}
 
 
 async def http_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    path = scope["path"]
-    match = _LEAN_PATH.fullmatch(path)
-    if match is None and (probe := _PROBES.get(path.rstrip("/"))):
-        await probe(scope, receive, send)
-        return
-    running_hub()  # whoever votes here is told to screens from here
-    door = match and _LEAN_DOORS.get((scope["method"], match[2]))
-    if match is not None and door is not None:
-        await door(match[1], scope, receive, send)
-    else:
-        await django_application(scope, receive, send)
+    match = _LEAN_PATH.fullmatch(scope["path"])
+    lean_door = match and _LEAN_DOORS.get((scope["method"], match[1]))
+    await (lean_door or _ordinary_doors)(scope, receive, send)
 
-
-limited = RateLimits() if settings.RATE_LIMITS else lambda door: door
 
 application = ProtocolTypeRouter(
     {
-        "http": with_request_ids(guarded(limited(http_application))),
+        "http": http_application,
         "websocket": limited(websocket_application),
         "lifespan": lifespan,
     }
 )
+
+spare_what_lives()

@@ -5,7 +5,7 @@ from typing import Any
 
 from polls import errors
 from polls.api.lean import Disconnected, LeanRequest, cors_headers, respond_problem
-from polls.api.origins import is_allowed_origin
+from polls.api.origins import check_sender
 from polls.domain import LIMITS
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -27,9 +27,7 @@ def guarded(application: Application) -> Application:
             return
         request = LeanRequest.of(scope, receive)
         try:
-            request.check_host()
-            if not is_allowed_origin(request):
-                raise errors.OriginNotAllowed
+            check_sender(request)
             declared = request.declared_length()
             if declared is None:
                 receive = await _bounded(request, receive)

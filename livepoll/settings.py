@@ -354,7 +354,7 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "livepoll.request_ids.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "polls.request_ids.RequestIdFilter"}},
     "formatters": {
         "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
         "json": {"()": "livepoll.json_log.JSONFormatter"},

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+_Asked = tuple[Question, "asyncio.Future[Answer] | Future[Answer]"]
 _Settled = list[tuple["asyncio.Future[Answer]", "Answer | BaseException"]]
 
 
@@ -50,15 +51,15 @@ class GroupWorker(Generic[Question, Answer]):
         self._capacity = capacity
         self._round_size = round_size
         self._on_full = on_full
-        self._waiting: queue.SimpleQueue[
-            tuple[Question, asyncio.Future[Answer] | Future[Answer]] | None
-        ] = queue.SimpleQueue()
+        self._gathered: list[_Asked[Question, Answer]] = []
+        self._gathering_loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: queue.SimpleQueue[_Asked[Question, Answer] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def __len__(self) -> int:
         """How many wait."""
-        return self._waiting.qsize()
+        return self._waiting.qsize() + len(self._gathered)
 
     def ask(self, question: Question) -> "asyncio.Future[Answer]":
         """The answer to `question`, to be awaited on the event loop that asks.
@@ -66,17 +67,24 @@ class GroupWorker(Generic[Question, Answer]):
         Raises:
             Overloaded: too many wait; nothing was done.
         """
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
         try:
-            self._put(question, future)
+            self._check_room()
         except Overloaded as error:
             future.set_exception(error)
+            return future
+        if not self._gathered or self._gathering_loop is not loop:
+            self._gathering_loop = loop
+            loop.call_soon(self._hand_over)
+        self._gathered.append((question, future))
         return future
 
     def ask_sync(self, question: Question) -> Answer:
         """The same from any other thread."""
+        self._check_room()
         future: Future[Answer] = Future()
-        self._put(question, future)
+        self._put([(question, future)])
         return future.result()
 
     def stop(self) -> None:
@@ -87,14 +95,22 @@ class GroupWorker(Generic[Question, Answer]):
                 self._thread.join()
                 self._thread = None
 
-    def _put(self, question: Question, future: "asyncio.Future[Answer] | Future[Answer]") -> None:
-        if self._waiting.qsize() >= self._capacity:
+    def _check_room(self) -> None:
+        if len(self) >= self._capacity:
             if self._on_full is not None:
                 self._on_full()
             raise Overloaded
+
+    def _hand_over(self) -> None:
+        """Give the thread, in one go, all that was asked in one turn of the event loop."""
+        gathered, self._gathered = self._gathered, []
+        self._put(gathered)
+
+    def _put(self, asked: "list[_Asked[Question, Answer]]") -> None:
         if self._thread is None:
             self._start()
-        self._waiting.put((question, future))
+        for one in asked:
+            self._waiting.put(one)
 
     def _start(self) -> None:
         with self._starting:
@@ -122,9 +138,7 @@ class GroupWorker(Generic[Question, Answer]):
                 self._answer(gathered)
         connection.close()
 
-    def _answer(
-        self, gathered: "list[tuple[Question, asyncio.Future[Answer] | Future[Answer]]]"
-    ) -> None:
+    def _answer(self, gathered: "list[_Asked[Question, Answer]]") -> None:
         answers: Sequence[Answer | BaseException]
         try:
             answers = self._work([question for question, _ in gathered])

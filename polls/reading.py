@@ -46,7 +46,8 @@ class Question(NamedTuple):
 class Reading(NamedTuple):
     """A poll as it was at one moment; what was not asked for is None.
 
-    `results` is the JSON object of `results.results_of`, as bytes.
+    `results` is the JSON object of `results.results_of`, as bytes, and `tag` its ETag: the
+    version and whatever else changes it.
     """
 
     state: PollState
@@ -54,6 +55,7 @@ class Reading(NamedTuple):
     results: bytes | None = None
     details: PollDetails | None = None
     vote: StoredVote | None = None
+    tag: bytes | None = None
 
 
 _ranked_counts = RankedCounts()
@@ -84,11 +86,16 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
             results.get(state.id) if one.results else None,
             details.get(state.id) if one.details else None,
             votes.get(one),
+            _tag_of(state, state.status_at(now)) if one.results else None,
         )
         for one in asked
         if (state := states.get(one.ref))
     }
     return [answers.get(question) or errors.PollNotFound() for question in questions]
+
+
+def _tag_of(state: PollState, status: Status) -> bytes:
+    return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
 
 
 def _rank(state: PollState) -> dict[str, Any] | None:

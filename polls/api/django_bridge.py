@@ -7,12 +7,13 @@ from asgiref.sync import async_to_sync
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from polls import request_ids
 from polls.api.lean import Receive, Send
 
-Door = Callable[[str, dict[str, Any], Receive, Send], Awaitable[None]]
+Door = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
-def answer_through(door: Door, ref: str, request: Request) -> HttpResponse:
+def answer_through(door: Door, request: Request) -> HttpResponse:
     """What `door` answers to a Django request."""
     sent: list[dict[str, Any]] = []
     body = request._request.body
@@ -23,7 +24,7 @@ def answer_through(door: Door, ref: str, request: Request) -> HttpResponse:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    async_to_sync(door)(ref, _scope_of(request), receive, send)
+    async_to_sync(door)(_scope_of(request), receive, send)
     start, content = sent
     response = HttpResponse(content["body"], status=start["status"])
     for name, value in start["headers"]:
@@ -35,7 +36,9 @@ def _scope_of(request: Request) -> dict[str, Any]:
     headers = [(name.lower().encode(), value.encode("latin-1"))
                for name, value in request.headers.items()]  # fmt: skip
     return {
+        "path": request.path,
         "headers": headers,
         "scheme": request.scheme,
         "client": (request.META.get("REMOTE_ADDR", ""), 0),
+        request_ids.SCOPE_KEY: request_ids.current_request_id.get(),
     }

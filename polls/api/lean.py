@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
-from polls import errors
+from polls import errors, request_ids
 from polls.api.callers import Caller, read_caller
 from polls.api.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
 from polls.forwarding import client_address
@@ -54,6 +54,20 @@ class LeanRequest:
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def poll_ref(self) -> str:
+        """What stands for the poll in /api/v1/polls/{ref}/…"""
+        ref: str = self._scope["path"].split("/", 5)[4]
+        return ref
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the request got its id at a door before."""
+        return request_ids.SCOPE_KEY in self._scope
+
+    def new_id(self) -> str:
+        return request_ids.new_request_id(self._scope)
 
     @property
     def is_secure(self) -> bool:
@@ -167,6 +181,14 @@ def cors_headers(request: LeanRequest) -> list[Header]:
     if origin and origin.decode("latin-1") in settings.ALLOWED_ORIGINS:
         return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
     return []
+
+
+def answer_headers(request: LeanRequest) -> list[Header]:
+    """What goes with every answer of a lean door, which may stand behind no other door."""
+    headers = cors_headers(request)
+    if not request.has_id:
+        headers.append((b"x-request-id", request.new_id().encode()))
+    return headers
 
 
 _FORGET_COOKIE = f"{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax".encode()

@@ -8,7 +8,19 @@ whose name was pointed at this server would pass for our own.
 from django.conf import settings
 
 from polls.api.lean import LeanRequest
-from polls.errors import Malformed
+from polls.errors import Malformed, OriginNotAllowed
+
+
+def check_sender(request: LeanRequest) -> None:
+    """Refuse what may carry somebody else's cookie: a request from a page of another origin.
+
+    Raises:
+        Malformed: the Host is none of ours.
+        OriginNotAllowed
+    """
+    request.check_host()
+    if b"origin" in request.headers and not is_allowed_origin(request):
+        raise OriginNotAllowed
 
 
 def is_allowed_origin(request: LeanRequest) -> bool:

@@ -8,7 +8,7 @@ from polls.api.lean import (
     LeanRequest,
     Receive,
     Send,
-    cors_headers,
+    answer_headers,
     respond,
     respond_problem,
 )
@@ -23,17 +23,18 @@ from polls.results_cache import with_as_of
 _CACHE_CONTROL = b"private, no-cache"
 
 
-async def show_results(ref: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer with the results, 304 where the client has them, or the problem."""
     request = LeanRequest.of(scope, receive)
-    headers = cors_headers(request)
+    headers = answer_headers(request)
     try:
-        reading = await _read(ref, request)
+        reading = await _read(request)
     except Exception as exc:
         await respond_problem(send, as_poll_error(exc), headers)
         return
     assert reading.results is not None
-    tag = etag_of(reading)
+    assert reading.tag is not None
+    tag = reading.tag
     headers.append((b"etag", tag))
     if b"if-none-match" in request.headers and _matches(
         request.header(b"if-none-match"), tag.decode()
@@ -49,10 +50,10 @@ async def show_results(ref: str, scope: dict[str, Any], receive: Receive, send: 
     )
 
 
-async def _read(ref: str, request: LeanRequest) -> Reading:
+async def _read(request: LeanRequest) -> Reading:
     request.check_host()
     caller = request.caller() if request.has_credentials else None
-    parsed = parse_ref(ref)
+    parsed = parse_ref(request.poll_ref)
     if parsed is None:
         raise errors.PollNotFound
     reading = await reader.ask(Question(parsed, results=True))
@@ -73,12 +74,6 @@ async def _read(ref: str, request: LeanRequest) -> Reading:
     if not may_see_results(reading.state, reading.status, is_owner=owner, has_voted=has_voted):
         raise errors.ResultsHidden
     return reading
-
-
-def etag_of(reading: Reading) -> bytes:
-    """The version and whatever else changes the body."""
-    epoch, version, revision = reading.state.order
-    return f'"{epoch}-{version}-{revision}-{reading.status.value}"'.encode()
 
 
 def _matches(if_none_match: str, tag: str) -> bool:

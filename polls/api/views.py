@@ -175,7 +175,7 @@ class VotesView(APIView):
         auth=schema.VOTER_AUTH,
     )  # fmt: skip
     def post(self, request: Request, ref: str) -> Any:
-        return answer_through(cast_vote, ref, request)
+        return answer_through(cast_vote, request)
 
 
 class MyVoteView(APIView):
@@ -228,7 +228,7 @@ class ResultsView(APIView):
         auth=[*schema.OWNER_AUTH, *schema.VOTER_AUTH],
     )
     def get(self, request: Request, ref: str) -> Any:
-        return answer_through(show_results, ref, request)
+        return answer_through(show_results, request)
 
 
 class TimelineView(APIView):

@@ -16,10 +16,11 @@ from polls.api.lean import (
     LeanRequest,
     Receive,
     Send,
-    cors_headers,
+    answer_headers,
     respond,
     respond_problem,
 )
+from polls.api.origins import check_sender
 from polls.api.problems import as_poll_error
 from polls.ballot_box import ballot_box
 from polls.domain import LIMITS, Kind, PollState, Verdict, may_see_results
@@ -36,12 +37,12 @@ _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
 _results = ResultsCache(is_shared=False)  # made once for all votes of a batch
 
 
-async def cast_vote(ref: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Take one vote and answer with what became of it."""
     request = LeanRequest.of(scope, receive)
-    headers = cors_headers(request)
+    headers = answer_headers(request)
     try:
-        status, body = await _cast(ref, request, headers)
+        status, body = await _cast(request, headers)
     except Disconnected:
         return
     except Exception as exc:
@@ -50,17 +51,17 @@ async def cast_vote(ref: str, scope: dict[str, Any], receive: Receive, send: Sen
         await respond(send, status, body, headers)
 
 
-async def _cast(ref: str, request: LeanRequest, headers: list[Header]) -> tuple[int, bytes]:
+async def _cast(request: LeanRequest, headers: list[Header]) -> tuple[int, bytes]:
     """Status and body; a device that is minted goes into `headers` before it votes, so that
     whoever is told to try again is the same voter then."""
-    request.check_host()
+    check_sender(request)
     if draining.is_draining():
         raise errors.Overloaded(
             "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
         )
     body = await request.json_object(LIMITS["vote_body_bytes"])
     caller = request.caller()
-    parsed = parse_ref(ref)
+    parsed = parse_ref(request.poll_ref)
     if parsed is None:
         raise errors.PollNotFound
     voter_code = body.get("voter_code")

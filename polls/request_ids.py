@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+SCOPE_KEY = "livepoll.request_id"
+
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
@@ -19,6 +21,14 @@ _process = secrets.token_hex(4)
 _numbers = count(0x1000)
 
 
+def new_request_id(scope: dict[str, Any]) -> str:
+    """The id of the request of this scope, from here on in its log lines too."""
+    request_id: str = f"{_process}{next(_numbers):x}"
+    scope[SCOPE_KEY] = request_id
+    current_request_id.set(request_id)
+    return request_id
+
+
 def with_request_ids(application: Application) -> Application:
     """Wrap an HTTP application."""
     static_url = settings.STATIC_URL
@@ -27,8 +37,7 @@ def with_request_ids(application: Application) -> Application:
         if scope["path"].startswith(static_url):  # nothing to trace in a file
             await application(scope, receive, send)
             return
-        request_id = f"{_process}{next(_numbers):x}"
-        current_request_id.set(request_id)
+        request_id = new_request_id(scope)
 
         async def send_with_id(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
