@@ -46,6 +46,7 @@ class Sizes:
     idle_seconds: float = 30.0
     repeats: int = 3
     voters: int = 64
+    many_voters: int = 256
     polls: int = 100
     preloaded_votes: int = 5_000_000
     ballots: int = 100_000
@@ -55,7 +56,7 @@ class Sizes:
     def quick(cls) -> "Sizes":
         return cls(
             sockets=100, many_sockets=300, most_sockets=500, seconds=1.0, idle_seconds=2.0,
-            repeats=1, preloaded_votes=20_000, ballots=2_000, memory_votes=5_000,
+            repeats=1, many_voters=128, preloaded_votes=20_000, ballots=2_000, memory_votes=5_000,
         )  # fmt: skip
 
     def changed(self, **given: Any) -> "Sizes":

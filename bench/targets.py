@@ -6,6 +6,7 @@ _FANOUT = "fan-out/livepoll, uvicorn/frames/s"
 _PLAIN_FANOUT = "fan-out/plain, daphne/frames/s"
 _VOTES = "votes/livepoll, one process, one poll/votes/s"
 _MANY_POLLS = "votes/livepoll, one process, 100 polls/votes/s"
+_VOTES_OF_MANY = "votes/livepoll, one process, one poll, 256 clients"
 _PGBENCH = "votes/pgbench, single-row inserts"
 _EMPTY = "votes/livepoll, empty table/votes/s"
 _SOCKETS = "sockets/livepoll, uvicorn"
@@ -26,6 +27,8 @@ TARGETS = [
     ),
     Target("Votes beside pgbench", _VOTES, 1.0, f"{_PGBENCH}, simple protocol/votes/s"),
     Target("Votes beside pgbench prepared", _VOTES, 1.0, f"{_PGBENCH}, prepared protocol/votes/s"),
+    Target("Votes beside pgbench, 256 clients", f"{_VOTES_OF_MANY}/votes/s", 1.0,
+           f"{_PGBENCH}, simple protocol, 256 clients/votes/s"),
     Target("Votes beside plain", _VOTES, 25, "votes/plain, daphne/votes/s"),
     Target("Votes over 100 polls", _MANY_POLLS, 0.7, _VOTES),
     Target("Votes, other polls full", "votes/livepoll, full table, other polls/votes/s",

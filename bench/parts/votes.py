@@ -80,7 +80,14 @@ async def cast_votes(
 
 def run(stage: Stage) -> None:
     _cases(stage, "livepoll, one process")
-    _pgbench(stage)
+    _pgbench(stage, stage.sizes.voters)
+    with stage.livepoll() as running:
+        crowd = stage.sizes.many_voters
+        measure(
+            stage, f"livepoll, one process, one poll, {crowd} clients", running,
+            [running.create_poll()], voters=crowd,
+        )  # fmt: skip
+    _pgbench(stage, stage.sizes.many_voters)
     _plain(stage)
     with stage.livepoll(server="daphne") as running:
         measure(stage, "livepoll, daphne, one poll", running, [running.create_poll()])
@@ -127,15 +134,17 @@ def measure(
     *,
     bodies: Sequence[bytes] = (),
     part: str = PART,
+    voters: int | None = None,
     **notes: object,
 ) -> None:
     """Cast votes, check that exactly the acknowledged ones were counted, and report."""
     sizes = stage.sizes
+    voters = voters or sizes.voters
     before = sum(running.results(poll_id)["voters"] for poll_id in poll_ids)
     elections = stage.run(
         cast_votes(
             running, poll_ids, bodies=bodies,
-            voters=sizes.voters, seconds=sizes.seconds, repeats=sizes.repeats,
+            voters=voters, seconds=sizes.seconds, repeats=sizes.repeats,
             database_pids=[stage.postgres.pid],
         )
     )  # fmt: skip
@@ -150,7 +159,7 @@ def measure(
         "votes/s",
         "votes/s",
         [election.answers.per_second for election in measured],
-        clients=sizes.voters,
+        clients=voters,
         p50=f"{_middle([one.answers.percentile_ms(50) for one in measured]):.1f} ms",
         p99=f"{_middle([one.answers.percentile_ms(99) for one in measured]):.1f} ms",
         server_core=f"{_middle([one.server_busy for one in measured]):.0%}",
@@ -165,17 +174,19 @@ def _middle(values: list[float]) -> float:
     return statistics.median(values)
 
 
-def _pgbench(stage: Stage) -> None:
+def _pgbench(stage: Stage, clients: int) -> None:
     sizes = stage.sizes
     url = stage.new_database()
     protocols: tuple[Protocol, ...] = ("simple", "prepared")
     try:
         for protocol in protocols:
-            pgbench_inserts(url, sizes.voters, 1, protocol)
-            rates = [pgbench_inserts(url, sizes.voters, sizes.seconds, protocol)
+            pgbench_inserts(url, clients, 1, protocol)
+            rates = [pgbench_inserts(url, clients, sizes.seconds, protocol)
                      for _ in range(sizes.repeats)]  # fmt: skip
             case = f"pgbench, single-row inserts, {protocol} protocol"
-            stage.report.add(PART, case, "votes/s", "votes/s", rates, clients=sizes.voters)
+            if clients != sizes.voters:
+                case += f", {clients} clients"
+            stage.report.add(PART, case, "votes/s", "votes/s", rates, clients=clients)
     except PgbenchMissing as missing:
         stage.report.remark(str(missing))
 
