@@ -236,7 +236,7 @@ if REDIS_URL:
     _redis_options = {"socket_connect_timeout": 2, "health_check_interval": 15}
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "realtime.redis_layer.RedisLayer",
             "CONFIG": {
                 "hosts": [{"address": REDIS_URL, "socket_timeout": None, **_redis_options}],
                 "prefix": "livepoll",

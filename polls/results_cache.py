@@ -65,10 +65,13 @@ class ResultsCache:
             self._share(made)
         return {poll_id: entry[2] for poll_id, entry in found.items()}
 
-    def encoded_now(self, state: PollState, status: Status) -> bytes | None:
-        """The results of one poll where this process has them."""
+    def encoded_here(self, state: PollState, status: Status) -> bytes:
+        """The results of one poll that is not ranked; asks and fills this process's part only."""
         entry = self._own(state, status)
-        return entry and entry[2]
+        if entry is None:
+            body = orjson.dumps(results_of(state, status, None))
+            entry = self._keep(state.id, (state.order, status.value, body))
+        return entry[2]
 
     def _own(self, state: PollState, status: Status) -> Entry | None:
         entry = self._entries.get(state.id)

@@ -12,7 +12,7 @@ class Pacer:
     `on_rest` is called when an interval passed with nothing new.
     """
 
-    __slots__ = ("_go", "_interval", "_is_due", "_on_rest", "_timer")
+    __slots__ = ("_go", "_interval", "_is_due", "_loop", "_on_rest", "_timer")
 
     def __init__(
         self,
@@ -20,11 +20,17 @@ class Pacer:
         go: Callable[[], None],
         on_rest: Callable[[], object] = lambda: None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._interval = interval_seconds
         self._go = go
         self._on_rest = on_rest
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False
+
+    @property
+    def is_of_another_loop(self) -> bool:
+        """Whether it was made on an event loop that is not the one that runs now."""
+        return self._loop is not asyncio.get_running_loop()
 
     def nudge(self) -> None:
         """There is something new to go out."""
@@ -39,7 +45,7 @@ class Pacer:
 
     def _send(self) -> None:
         self._is_due = False
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._rested)
+        self._timer = self._loop.call_later(self._interval, self._rested)
         self._go()
 
     def _rested(self) -> None:

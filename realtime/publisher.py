@@ -1,12 +1,13 @@
 """From the events of `polls` to this process's hub at once, and to the channel layer
-paced: at most one message a poll each interval, the newest, within a time limit.
+paced: at most one message a poll each interval, the newest, within a time limit. What many
+polls have to tell in the same few milliseconds goes out together.
 
 A failure here is logged and never reaches whoever voted.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +21,12 @@ from realtime import messages, metrics
 from realtime.hub import Hub, hub_if_running
 from realtime.outage_log import OutageLog
 from realtime.pacer import Pacer
+from realtime.redis_layer import RedisLayer
 
 outage_log = OutageLog(logging.getLogger(__name__))
 
 _SEND_TIMEOUT_SECONDS = 1.0
+_SWEEP_SECONDS = 0.02
 
 
 class Publisher:
@@ -32,6 +35,8 @@ class Publisher:
     def __init__(self) -> None:
         self._newest: dict[UUID, PollState] = {}
         self._pacers: dict[UUID, Pacer] = {}
+        self._due: dict[UUID, PollState] = {}
+        self._sweeper: Pacer | None = None
         self._sending: set[UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,7 +72,7 @@ class Publisher:
 
     def _take_poll_change(self, hub: Hub, poll_id: UUID, message: dict[str, Any]) -> None:
         hub.take_poll_change(poll_id, deleted=message["deleted"])
-        self._spawn(poll_id, message)
+        self._spawn(self._send([(poll_id, message)]))
 
     def _pacer(self, poll_id: UUID) -> Pacer:
         pacer = self._pacers.get(poll_id)
@@ -87,28 +92,44 @@ class Publisher:
         state = self._newest.pop(poll_id, None)
         if state is not None:
             self._sending.add(poll_id)
-            self._spawn(poll_id, messages.tally(state))
+            self._due[poll_id] = state
+            if self._sweeper is None or self._sweeper.is_of_another_loop:
+                self._sweeper = Pacer(_SWEEP_SECONDS, self._sweep)
+            self._sweeper.nudge()
 
-    def _spawn(self, poll_id: UUID, message: dict[str, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(self._send(poll_id, message))
+    def _sweep(self) -> None:
+        due, self._due = self._due, {}
+        self._spawn(self._send_tallies(due))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, poll_id: UUID, message: dict[str, Any]) -> None:
+    async def _send_tallies(self, states: Mapping[UUID, PollState]) -> None:
+        try:
+            await self._send([(id, messages.tally(state)) for id, state in states.items()])
+        finally:
+            self._sending.difference_update(states)
+
+    async def _send(self, told: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
+        layer = get_channel_layer()
+        to_groups = [(messages.group(poll_id), message) for poll_id, message in told]
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):
-                await get_channel_layer().group_send(messages.group(poll_id), message)
+                if isinstance(layer, RedisLayer):
+                    await layer.group_send_many(to_groups)
+                else:
+                    for group, message in to_groups:
+                        await layer.group_send(group, message)
         except Exception as error:  # screens elsewhere will follow from the database
             metrics.LAYER_FAILURES.inc()
             outage_log.warn("the channel layer did not take a message", error)
-        finally:
-            if message["type"] == messages.TALLY:
-                self._sending.discard(poll_id)
 
     # In a process without a hub
 
     def _send_now(self, poll_id: UUID, message: dict[str, Any]) -> None:
-        async_to_sync(self._send)(poll_id, message)
+        async_to_sync(self._send)([(poll_id, message)])
 
 
 publisher = Publisher()

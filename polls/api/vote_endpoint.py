@@ -117,10 +117,7 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
             return b"null"
         assert reading.results is not None
         return with_as_of(reading.results, now)
-    body = _results.encoded_now(state, status)
-    if body is None:
-        body = _results.encoded([(state, status)], lambda _: None)[state.id]
-    return with_as_of(body, now)
+    return with_as_of(_results.encoded_here(state, status), now)
 
 
 def _cookie(token: str, is_secure: bool) -> bytes:
