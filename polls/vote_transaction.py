@@ -47,7 +47,7 @@ def vote_transaction() -> Iterator[None]:
 
 def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows that `sql` selects."""
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         if _open.unsent:
             _open.unsent.append(_mogrified(cursor, sql, parameters))
             cursor.execute(_take_unsent())
@@ -58,15 +58,29 @@ def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
 
 def tell(sql: str, parameters: Sequence[Any] = ()) -> None:
     """Run a statement whose answer nobody needs, at COMMIT at the latest."""
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         if _open.unsent is None:
             cursor.execute(sql, parameters)
         else:
             _open.unsent.append(_mogrified(cursor, sql, parameters))
 
 
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """PostgreSQL's own cursor, without what Django wraps around it, which costs as much as
+    the trip; where queries are logged, and on SQLite, which speaks other SQL, the wrapped one.
+    """
+    if connection.vendor != "postgresql" or connection.queries_logged:
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.create_cursor() as cursor:
+        yield cursor
+
+
 def _mogrified(cursor: Any, sql: str, parameters: Sequence[Any]) -> bytes:
-    found: bytes = cursor.cursor.mogrify(sql, parameters)
+    found: bytes = cursor.mogrify(sql, parameters)
     return found
 
 
@@ -80,7 +94,7 @@ def _take_unsent() -> str:
 def _send(last: bytes) -> None:
     assert _open.unsent is not None
     _open.unsent.append(last)
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(_take_unsent())
 
 
