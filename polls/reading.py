@@ -94,6 +94,15 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
     return [answers.get(question) or errors.PollNotFound() for question in questions]
 
 
+def reading_at_hand(state: PollState, now: datetime) -> Reading | None:
+    """The reading of a state just read, with results, where this process has those."""
+    status = state.status_at(now)
+    results = _results_cache.held(state, status)
+    if results is None:
+        return None
+    return Reading(state, status, results, tag=_tag_of(state, status))
+
+
 def _tag_of(state: PollState, status: Status) -> bytes:
     return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
 

@@ -65,6 +65,11 @@ class ResultsCache:
             self._share(made)
         return {poll_id: entry[2] for poll_id, entry in found.items()}
 
+    def held(self, state: PollState, status: Status) -> bytes | None:
+        """The results of one poll, where this process has them."""
+        entry = self._own(state, status)
+        return entry and entry[2]
+
     def encoded_here(self, state: PollState, status: Status) -> bytes:
         """The results of one poll that is not ranked; asks and fills this process's part only."""
         entry = self._own(state, status)

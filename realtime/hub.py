@@ -20,6 +20,7 @@ from django.conf import settings
 
 from polls.domain import PollState
 from polls.errors import PollError, PollNotFound
+from polls.loop_reader import close_loop_reader
 from polls.reading import Question, Reading, reader
 from polls.refs import PollRef
 from realtime import messages, metrics
@@ -350,7 +351,9 @@ def hub_if_running() -> Hub | None:
 
 
 async def stop_hub() -> None:
+    """End the hub, and whatever else of ours hangs on the event loop."""
     global _hub
     hub, _hub = _hub, None
+    close_loop_reader()
     if hub is not None:
         await hub.stop()

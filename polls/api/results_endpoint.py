@@ -14,6 +14,7 @@ from polls.api.lean import (
 )
 from polls.api.problems import as_poll_error
 from polls.domain import Visibility, may_see_results
+from polls.loop_reader import read_results
 from polls.owners import is_owner
 from polls.reading import Question, Reading, reader
 from polls.refs import parse_ref
@@ -56,7 +57,7 @@ async def _read(request: LeanRequest) -> Reading:
     parsed = parse_ref(request.poll_ref)
     if parsed is None:
         raise errors.PollNotFound
-    reading = await reader.ask(Question(parsed, results=True))
+    reading = await read_results(parsed)
     state = reading.state
     if state.results_visibility == Visibility.ALWAYS:
         return reading

@@ -1,0 +1,116 @@
+"""Results read on the event loop: fresh, and by the thread whenever that cannot be."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from polls import errors, loop_reader, reading, services
+from polls.loop_reader import LoopReader, close_loop_reader
+from polls.models import Poll
+from polls.recording import Cast, record_votes
+from polls.refs import PollRef
+from polls.voters import Identity
+from tests.realtime.waiting import eventually
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.servers]
+
+
+@pytest.fixture
+def poll() -> Poll:
+    return services.create_poll(question="?", options=["Red", "Green"])[0]
+
+
+async def elsewhere(work: Callable[[], Any]) -> None:
+    """Do this in a thread, and with a connection, of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    await asyncio.to_thread(run)
+
+
+@pytest.fixture
+async def reader(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopReader]:
+    """One that is connected."""
+    monkeypatch.setattr(loop_reader, "_ASKED_BEFORE_CONNECTING", 1)
+    loop = asyncio.get_running_loop()
+    found = loop_reader._readers[loop] = LoopReader(loop)
+    with pytest.raises(errors.PollNotFound):
+        await found.ask(uuid4())
+    await eventually(lambda: found._is_ready)
+    yield found
+    close_loop_reader()
+
+
+@pytest.fixture
+def by_thread(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the thread was asked."""
+    asked: list[Any] = []
+    ask = reading.reader.ask
+
+    def note(question: Any) -> Any:
+        asked.append(question.ref)
+        return ask(question)
+
+    monkeypatch.setattr(reading.reader, "ask", note)
+    return asked
+
+
+async def vote(poll: Poll, name: str) -> None:
+    cast = Cast(poll.id, Identity(name, "", name), {"choices": [1]})
+    await elsewhere(lambda: record_votes([cast]))
+
+
+async def test_every_read_is_of_the_newest_vote(
+    reader: LoopReader, poll: Poll, by_thread: list[Any]
+) -> None:
+    for number in range(1, 6):
+        await vote(poll, f"voter {number}")
+        refs: list[PollRef] = [poll.id, poll.code] * 3
+        found = await asyncio.gather(*(reader.ask(ref) for ref in refs))
+        assert {one.state.version for one in found} == {number}
+        assert all(f'"version":{number},'.encode() in (one.results or b"") for one in found)
+        assert {one.tag for one in found} == {found[0].tag}
+    asked = len(by_thread)  # once or twice a version, to make what is then at hand
+    assert asked <= 10
+    await asyncio.gather(*(reader.ask(poll.id) for _ in range(50)))
+    assert len(by_thread) == asked
+
+
+async def test_a_poll_that_is_not_there(reader: LoopReader, poll: Poll) -> None:
+    found = await asyncio.gather(
+        reader.ask(uuid4()), reader.ask(poll.id), reader.ask("ABSENT"), return_exceptions=True
+    )
+    assert [type(one) for one in found] == [
+        errors.PollNotFound, reading.Reading, errors.PollNotFound
+    ]  # fmt: skip
+
+
+async def test_a_connection_that_dies_costs_nobody_an_answer(
+    reader: LoopReader, poll: Poll, by_thread: list[Any]
+) -> None:
+    pid = reader._connection.get_backend_pid()
+
+    def kill() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    asked = [reader.ask(poll.id) for _ in range(3)]
+    await elsewhere(kill)
+    asked += [reader.ask(poll.id) for _ in range(3)]
+    found = await asyncio.gather(*asked)
+    assert {one.state.id for one in found} == {poll.id}
+    assert by_thread
+
+
+async def test_one_who_goes_away_takes_nobody_along(reader: LoopReader, poll: Poll) -> None:
+    first, second = reader.ask(poll.id), reader.ask(poll.id)
+    first.cancel()
+    assert (await second).state.id == poll.id
