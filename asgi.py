@@ -23,13 +23,13 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from livepoll.door_guard import guarded  # noqa: E402
-from livepoll.garbage import spare_what_lives  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import RateLimits  # noqa: E402
 from polls.api.results_endpoint import show_results  # noqa: E402
 from polls.api.vote_endpoint import cast_vote  # noqa: E402
 from polls.request_ids import with_request_ids  # noqa: E402
+from realtime.garbage import spare_what_lives  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
 from realtime.lifespan import lifespan  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
@@ -53,6 +53,11 @@ async def vote_door(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await cast_vote(scope, receive, send)
 
 
+async def results_door(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    running_hub()
+    await show_results(scope, receive, send)
+
+
 def behind_all(door: Any) -> Any:
     return with_request_ids(guarded(limited(door)))
 
@@ -61,7 +66,7 @@ def behind_all(door: Any) -> Any:
 _ordinary_doors = behind_all(ordinary_doors)
 _LEAN_DOORS = {
     ("POST", "votes"): behind_all(vote_door) if settings.RATE_LIMITS else vote_door,
-    ("GET", "results"): behind_all(show_results) if settings.RATE_LIMITS else show_results,
+    ("GET", "results"): behind_all(results_door) if settings.RATE_LIMITS else results_door,
 }
 
 

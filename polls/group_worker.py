@@ -104,7 +104,13 @@ class GroupWorker(Generic[Question, Answer]):
     def _hand_over(self) -> None:
         """Give the thread, in one go, all that was asked in one turn of the event loop."""
         gathered, self._gathered = self._gathered, []
-        self._put(gathered)
+        try:
+            self._put(gathered)
+        except Exception as error:  # no thread could be started: whoever waits must be told
+            logger.exception("%s cannot work", self._name)
+            for _, future in gathered:
+                if not future.done():
+                    future.set_exception(error)
 
     def _put(self, asked: "list[_Asked[Question, Answer]]") -> None:
         if self._thread is None:
@@ -115,8 +121,9 @@ class GroupWorker(Generic[Question, Answer]):
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         stopping = False

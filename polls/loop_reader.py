@@ -20,7 +20,7 @@ from django.db import connection
 from psycopg2 import extensions
 from psycopg2.extras import register_default_jsonb
 
-from polls import errors
+from polls import draining, errors
 from polls.domain import Kind
 from polls.reading import Question, Reading, reader, reading_at_hand
 from polls.refs import PollRef
@@ -28,7 +28,9 @@ from polls.state_rows import states_from, states_query
 
 logger = logging.getLogger(__name__)
 
+_CONNECT_SECONDS = 10.0
 _RECONNECT_SECONDS = 1.0
+_CAPACITY = 50_000
 # A loop that asks less often is not worth a connection: tests and scripts have such.
 _ASKED_BEFORE_CONNECTING = 16
 
@@ -39,7 +41,7 @@ def read_results(ref: PollRef) -> "asyncio.Future[Reading]":
     Raises:
         PollNotFound, Overloaded
     """
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or draining.is_draining():
         return reader.ask(Question(ref, results=True))
     loop = asyncio.get_running_loop()
     found = _readers.get(loop)
@@ -61,10 +63,16 @@ class LoopReader:
         self._is_ready = False
         self._connecting: asyncio.Task[None] | None = None
         self._watched: int | None = None  # the connection's file descriptor
+        self._settled = asyncio.Event()  # ready, or failed
+        self._waiting = 0
         self._rounds = 0
 
     def ask(self, ref: PollRef) -> "asyncio.Future[Reading]":
         future: asyncio.Future[Reading] = self._loop.create_future()
+        if self._waiting >= _CAPACITY:
+            future.set_exception(errors.Overloaded())
+            return future
+        self._waiting += 1
         if ref in self._gathered:
             self._gathered[ref].append(future)
             return future
@@ -74,23 +82,30 @@ class LoopReader:
         return future
 
     def close(self) -> None:
-        """End the connection; later questions go to the thread, or to a new one."""
+        """End the connection. Who waits is answered by the thread, who asks later too."""
         self._is_ready = False
         self._watch(None)
         if self._connection is not None:
             self._connection.close()
         self._connection = self._cursor = None
+        for asked in (self._asked, self._gathered):
+            for ref, futures in asked.items():
+                _pass_on(ref, futures)
+        self._asked, self._gathered = {}, {}
+        self._waiting = 0
 
     # A round
 
     def _begin(self) -> None:
-        self._asked, self._gathered = self._gathered, {}
         if not self._is_ready:
-            self._pass_on_all()
             self._rounds += 1
             if self._connecting is None and self._rounds >= _ASKED_BEFORE_CONNECTING:
                 self._connecting = self._loop.create_task(self._connect())
+            for ref, futures in self._gathered.items():
+                _pass_on(ref, futures)
+            self._gathered, self._waiting = {}, 0
             return
+        self._asked, self._gathered, self._waiting = self._gathered, {}, 0
         sql, parameters = states_query(self._asked)
         self._run(sql, parameters, self._answer)
 
@@ -117,24 +132,22 @@ class LoopReader:
         if self._gathered:
             self._begin()
 
-    def _pass_on_all(self) -> None:
-        asked, self._asked = self._asked, {}
-        for ref, futures in asked.items():
-            _pass_on(ref, futures)
-
     # The connection
 
     async def _connect(self) -> None:
-        self.close()
+        self._settled.clear()
         try:
-            # In a thread, for it looks up the host's name and waits for that.
-            start = partial(psycopg2.connect, **connection.get_connection_params(), async_=True)
-            self._connection = await self._loop.run_in_executor(None, start)
-            self._next = self._make_ready
-            self._go_on()
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                # In a thread, for it looks up the host's name and waits for that.
+                start = partial(psycopg2.connect, **connection.get_connection_params(), async_=True)
+                self._connection = await self._loop.run_in_executor(None, start)
+                self._next = self._make_ready
+                self._go_on()
+                await self._settled.wait()
         except Exception as error:
             self._fail(error)
-        await asyncio.sleep(_RECONNECT_SECONDS)
+        if not self._is_ready:
+            await asyncio.sleep(_RECONNECT_SECONDS)
         self._connecting = None
 
     def _make_ready(self) -> None:
@@ -143,6 +156,7 @@ class LoopReader:
 
     def _be_ready(self) -> None:
         self._is_ready = True
+        self._settled.set()
         self._watch(self._connection.fileno())
 
     def _run(self, sql: str, parameters: list[str], then: Callable[[], None]) -> None:
@@ -187,9 +201,7 @@ class LoopReader:
     def _fail(self, error: Exception) -> None:
         logger.info("results are read by the thread for now: %s", error)
         self.close()
-        self._pass_on_all()
-        if self._gathered:
-            self._begin()
+        self._settled.set()
 
 
 def _utc(_offset: object) -> tzinfo:

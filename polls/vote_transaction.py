@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import Error, connection, transaction
+from django.db import DatabaseError, Error, connection, transaction
 
 
 class _Open(threading.local):
@@ -26,6 +26,9 @@ _open = _Open()
 def vote_transaction() -> Iterator[None]:
     """Commits at the end of the block, or undoes everything when it raises.
 
+    The block begins with a `query`; what the ORM writes before it would be committed at once.
+    There is no transaction inside it: `atomic` would commit what stands before.
+
     Raises:
         DatabaseError: nothing was stored. When the connection broke at COMMIT that is not known.
     """
@@ -33,11 +36,12 @@ def vote_transaction() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    connection.ensure_connection()
-    _open.unsent = [b"BEGIN"]
+    assert _open.unsent is None
     try:
+        _open.unsent = [b"BEGIN"]
         yield
-        _send(b"COMMIT")
+        if _send(b"COMMIT") != "COMMIT":
+            raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
     except BaseException:
         _undo()
         raise
@@ -68,9 +72,10 @@ def tell(sql: str, parameters: Sequence[Any] = ()) -> None:
 @contextmanager
 def _cursor() -> Iterator[Any]:
     """PostgreSQL's own cursor, without what Django wraps around it, which costs as much as
-    the trip; where queries are logged, and on SQLite, which speaks other SQL, the wrapped one.
+    the trip, and without its log of queries, which keeps each batch; on SQLite, which speaks
+    other SQL, the wrapped one.
     """
-    if connection.vendor != "postgresql" or connection.queries_logged:
+    if connection.vendor != "postgresql":
         with connection.cursor() as cursor:
             yield cursor
         return
@@ -91,11 +96,14 @@ def _take_unsent() -> str:
     return statements
 
 
-def _send(last: bytes) -> None:
+def _send(last: bytes) -> str:
+    """What the server says it did last."""
     assert _open.unsent is not None
     _open.unsent.append(last)
     with _cursor() as cursor:
         cursor.execute(_take_unsent())
+        done: str = cursor.statusmessage
+        return done
 
 
 def _undo() -> None:

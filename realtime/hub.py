@@ -25,6 +25,7 @@ from polls.reading import Question, Reading, reader
 from polls.refs import PollRef
 from realtime import messages, metrics
 from realtime.close_codes import CloseCode
+from realtime.garbage import give_back
 from realtime.outage_log import OutageLog
 from realtime.room import Room
 from realtime.watcher import Watcher
@@ -35,6 +36,8 @@ outage_log = OutageLog(logger)
 _LAYER_TIMEOUT_SECONDS = 2.0
 _LAYER_RETRY_SECONDS = 1.0
 _EMPTY_ROOM_SECONDS = 10.0
+# So many sockets that have gone, and more than are left, are worth a look for their memory.
+_LEAVINGS = 2_000
 # After so many beats without a word of a process its sockets count no more.
 _SILENT_BEATS = 3
 
@@ -53,6 +56,7 @@ class Hub:
         self._empty_since: dict[UUID, float] = {}
         self._addresses: Counter[str] = Counter()
         self._admitted = 0  # their sum, which a storm of connects must not add up each time
+        self._dismissed = 0  # since their memory was given back
         self._telling: asyncio.Task[None] | None = None
         self._channel: str | None = None
         self._layer = get_channel_layer()
@@ -92,6 +96,7 @@ class Hub:
         """A socket that was admitted has gone."""
         self._addresses[address] -= 1
         self._admitted -= 1
+        self._dismissed += 1
         metrics.SOCKETS.dec()
         if not self._addresses[address]:
             del self._addresses[address]
@@ -294,7 +299,7 @@ class Hub:
                 room.take_tally(reading.state)
 
     async def _sweep(self) -> None:
-        """Close sockets that are stuck and rooms that stayed empty."""
+        """Close sockets that are stuck and rooms that stayed empty; give memory back."""
         while True:
             await asyncio.sleep(1)
             now = time.monotonic()
@@ -308,6 +313,9 @@ class Hub:
                     del self._empty_since[poll_id]
                 elif now - since > _EMPTY_ROOM_SECONDS:
                     self._drop(room)
+            if self._dismissed >= max(_LEAVINGS, self._admitted):
+                self._dismissed = 0
+                give_back()
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -7,7 +7,7 @@ A failure here is logged and never reaches whoever voted.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -115,21 +115,25 @@ class Publisher:
     async def _send(self, told: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
         layer = get_channel_layer()
         to_groups = [(messages.group(poll_id), message) for poll_id, message in told]
-        try:
-            async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):
-                if isinstance(layer, RedisLayer):
-                    await layer.group_send_many(to_groups)
-                else:
-                    for group, message in to_groups:
-                        await layer.group_send(group, message)
-        except Exception as error:  # screens elsewhere will follow from the database
-            metrics.LAYER_FAILURES.inc()
-            outage_log.warn("the channel layer did not take a message", error)
+        if isinstance(layer, RedisLayer):
+            await _try(layer.group_send_many(to_groups))
+        else:
+            for group, message in to_groups:
+                await _try(layer.group_send(group, message))
 
     # In a process without a hub
 
     def _send_now(self, poll_id: UUID, message: dict[str, Any]) -> None:
         async_to_sync(self._send)([(poll_id, message)])
+
+
+async def _try(sending: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(_SEND_TIMEOUT_SECONDS):
+            await sending
+    except Exception as error:  # screens elsewhere will follow from the database
+        metrics.LAYER_FAILURES.inc()
+        outage_log.warn("the channel layer did not take a message", error)
 
 
 publisher = Publisher()

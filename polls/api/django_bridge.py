@@ -36,7 +36,7 @@ def _scope_of(request: Request) -> dict[str, Any]:
     headers = [(name.lower().encode(), value.encode("latin-1"))
                for name, value in request.headers.items()]  # fmt: skip
     return {
-        "path": request.path,
+        "path": request.path_info,
         "headers": headers,
         "scheme": request.scheme,
         "client": (request.META.get("REMOTE_ADDR", ""), 0),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polls.domain import LIMITS
-from tests.polls.people import Json, Person, refusal
+from tests.polls.people import Json, Person, Site, refusal
 
 NEW_POLL = {"question": "?", "options": ["A", "B"]}
 
@@ -382,3 +382,19 @@ def test_head_answers_like_get(owner: Person) -> None:
         head, get = head_and_get(owner, f"/api/v1/polls/{poll['id']}/{path}")
         assert head["content-type"] == get["content-type"]
         assert head.get("etag") == get.get("etag")
+
+
+def test_voting_and_results_work_below_a_path_prefix(site: Site, owner: Person) -> None:
+    async def below_a_prefix(scope: Any, receive: Any, send: Any) -> None:
+        from asgi import application
+
+        await application(
+            {**scope, "root_path": "/sub", "path": "/sub" + scope["path"]}, receive, send
+        )
+
+    poll = owner.make_poll()
+    guest = Person(site, below_a_prefix)
+    vote = guest.post(f"/api/v1/polls/{poll['id']}/votes/", {"choices": [1]})
+    results = guest.get(f"/api/v1/polls/{poll['code']}/results/")
+    assert (vote.status_code, results.json()["voters"]) == (201, 1)
+    assert len(results.headers.get_list("x-request-id")) == 1

@@ -114,3 +114,22 @@ async def test_one_who_goes_away_takes_nobody_along(reader: LoopReader, poll: Po
     first, second = reader.ask(poll.id), reader.ask(poll.id)
     first.cancel()
     assert (await second).state.id == poll.id
+
+
+async def test_who_waits_when_the_reader_ends_is_answered(reader: LoopReader, poll: Poll) -> None:
+    under_way = reader.ask(poll.id)
+    await asyncio.sleep(0)
+    gathered = reader.ask(poll.code)
+    close_loop_reader()
+    async with asyncio.timeout(10):
+        assert (await under_way).state == (await gathered).state
+
+
+async def test_no_more_wait_than_there_is_room_for(
+    reader: LoopReader, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_reader, "_CAPACITY", 2)
+    asked = [reader.ask(poll.id) for _ in range(3)]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in found] == [reading.Reading] * 2 + [errors.Overloaded]
+    assert (await reader.ask(poll.id)).state.id == poll.id

@@ -1,10 +1,12 @@
 """All of a block or nothing of it, whichever way the statements travel."""
 
+from contextlib import suppress
+
 import pytest
-from django.db import IntegrityError, connection
-from pytest_django import DjangoAssertNumQueries
+from django.db import DatabaseError, DataError, IntegrityError, connection
 
 from polls import services
+from polls import vote_transaction as vote_transaction_module
 from polls.models import Poll
 from polls.vote_transaction import query, tell, vote_transaction
 
@@ -72,10 +74,32 @@ def test_without_a_block_a_statement_is_stored_at_once(poll: Poll) -> None:
 
 
 @pytest.mark.servers
-def test_what_answers_nothing_travels_with_commit(
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    with django_assert_num_queries(2), vote_transaction():
+def test_what_answers_nothing_travels_with_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    trips: list[str] = []
+    take = vote_transaction_module._take_unsent
+
+    def note() -> str:
+        trips.append(take())
+        return trips[-1]
+
+    monkeypatch.setattr(vote_transaction_module, "_take_unsent", note)
+    with vote_transaction():
         query(QUESTION)
         tell(RENAME, ["one"])
         tell(RENAME, ["two"])
+    assert [trip.split("; ")[0] for trip in trips] == ["BEGIN", RENAME.replace("%s", "'one'")]
+    assert trips[1].endswith("; COMMIT")
+
+
+@pytest.mark.servers
+def test_a_failure_that_nobody_noticed_is_no_commit(poll: Poll) -> None:
+    def hide_a_failure() -> None:
+        with vote_transaction():
+            query(QUESTION)
+            with suppress(DataError):
+                query("SELECT 1 / 0")
+            tell(RENAME, ["told"])
+
+    with pytest.raises(DatabaseError):
+        hide_a_failure()
+    assert question(poll) == "100 %?"

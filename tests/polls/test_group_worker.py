@@ -1,0 +1,37 @@
+"""Whoever asks is answered, even when nobody can work."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from polls.group_worker import GroupWorker
+
+
+def double(numbers: Sequence[int]) -> Sequence[int | BaseException]:
+    return [2 * number for number in numbers]
+
+
+def worker() -> GroupWorker[int, int]:
+    return GroupWorker("doubler", double, capacity=10, round_size=10)
+
+
+async def test_all_of_a_turn_are_answered_in_order() -> None:
+    doubler = worker()
+    asked = [doubler.ask(number) for number in range(5)]
+    assert len(doubler) == 5
+    assert [await one for one in asked] == [0, 2, 4, 6, 8]
+    doubler.stop()
+
+
+async def test_without_a_thread_the_asker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    doubler = worker()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            await doubler.ask(1)
+    assert await doubler.ask(1) == 2
+    doubler.stop()
