@@ -2,7 +2,7 @@
 begins with, so it is spared the ORM's cost of a query. Both databases.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ def states_query(refs: Collection[PollRef], *, lock: bool = False) -> tuple[str,
     Args:
         lock: lock them, in id order, so that no two batches can deadlock.
     """
-    ids = [stored_uuid(ref) for ref in refs if isinstance(ref, UUID)]
+    ids = stored_uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
     found_by = []
     if ids:
@@ -51,9 +51,11 @@ def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
     return states
 
 
-def stored_uuid(value: UUID) -> str:
-    """How the database writes this UUID."""
-    return str(value) if connection.vendor == "postgresql" else value.hex
+def stored_uuids(values: Iterable[UUID]) -> list[str]:
+    """How the database writes these UUIDs."""
+    if connection.vendor == "postgresql":
+        return [str(value) for value in values]
+    return [value.hex for value in values]
 
 
 def _aware(moment: datetime) -> datetime:

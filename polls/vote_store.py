@@ -4,7 +4,7 @@ Written in SQL where the ORM's cost a row would bound the whole server; each fun
 one statement. Must be called inside `vote_transaction`, or another transaction.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.db import connection
 from polls.domain import Marks, PollState
 from polls.models import Vote, VoterCode
 from polls.refs import PollRef
-from polls.state_rows import states_from, states_query, stored_uuid
+from polls.state_rows import states_from, states_query, stored_uuids
 from polls.vote_transaction import query, tell
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
@@ -123,13 +123,12 @@ def _as_parameters(vote: StoredVote) -> tuple[Any, ...]:
             vote.is_current, vote.replaces)  # fmt: skip
 
 
-def save_tallies(states: Iterable[PollState]) -> None:
+def save_tallies(states: Sequence[PollState]) -> None:
     """Write each poll's totals and version, in one statement."""
     rows = [
         (state.version, state.voters, state.votes, orjson.dumps(state.counts).decode(),
-         None if state.stars is None else orjson.dumps(state.stars).decode(),
-         stored_uuid(state.id))
-        for state in states
+         None if state.stars is None else orjson.dumps(state.stars).decode(), poll_id)
+        for state, poll_id in zip(states, stored_uuids(state.id for state in states), strict=True)
     ]  # fmt: skip
     if not rows:
         return
