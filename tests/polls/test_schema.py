@@ -55,6 +55,42 @@ def test_every_operation_has_a_name_a_summary_and_known_security(schema: Json) -
                 assert list(response["content"]) == ["application/problem+json"]
 
 
+def test_a_new_poll_leads_to_all_that_can_be_done_with_it(schema: Json) -> None:
+    of_a_poll = {
+        operation["operationId"]
+        for path, operations in schema["paths"].items()
+        for operation in operations.values()
+        if path.startswith("/api/v1/polls/{ref}/")
+    }
+    links = schema["paths"]["/api/v1/polls/"]["post"]["responses"]["201"]["links"]
+    assert set(links) == of_a_poll - {"voter_codes_revoke"}  # for which codes must be made first
+    for target, link in links.items():
+        assert link["operationId"] == target
+        assert link["parameters"] == {"ref": "$response.body#/id"}
+        assert ("Bearer" in link["description"]) == ("(owner)" in link["description"])
+
+
+def test_every_link_gives_parameters_that_its_operation_takes(schema: Json) -> None:
+    operations = {
+        operation["operationId"]: operation
+        for path in schema["paths"].values()
+        for operation in path.values()
+    }
+    links = [
+        link
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) > 60
+    for link in links:
+        target = operations[link["operationId"]]
+        taken = {one["name"] for one in target.get("parameters", [])}
+        assert {name.rpartition(".")[2] for name in link.get("parameters", {})} <= taken
+        assert link["description"].startswith(target["summary"])
+        assert "requestBody" in target or "requestBody" not in link
+
+
 def test_every_path_of_the_api_is_in_the_schema(schema: Json) -> None:
     def walk(patterns: Any, prefix: str) -> Any:
         for pattern in patterns:
