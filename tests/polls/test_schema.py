@@ -1,12 +1,16 @@
 """/api/schema/ and /api/docs/"""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.urls import get_resolver
+from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import validate
 
+from livepoll.doc_pages import OneAtATime
 from tests.polls.people import Json, Person
 
 
@@ -112,6 +116,25 @@ def test_a_poll_is_described_as_it_is_shown(schema: Json, owner: Person, voter: 
     assert set(shapes["VoteAnswer"]["properties"]) == set(vote)
     assert set(shapes["RecordedVote"]["required"]) <= set(vote["vote"])
     assert set(shapes["Results"]["required"]) <= set(vote["results"])
+
+
+def test_schemas_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    within: list[int] = []
+    together: list[int] = []
+
+    def make(_: SchemaGenerator) -> Json:
+        within.append(1)
+        together.append(len(within))
+        time.sleep(0.02)
+        within.pop()
+        return {}
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", make)
+    with ThreadPoolExecutor(3) as threads:
+        generator = OneAtATime()  # type: ignore[no-untyped-call]
+        made = [threads.submit(generator.get_schema) for _ in range(3)]
+    assert [one.result() for one in made] == [{}, {}, {}]
+    assert together == [1, 1, 1]
 
 
 LOADED = re.compile(r"""(?:src|href)=["']([^"']+)""")
