@@ -342,10 +342,12 @@ def walker(
 
 
 class Workers:
-    """Processes that send requests; as many as there are processors."""
+    """Processes that send requests: as many as there are processors, up to four."""
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(
+            min(4, os.cpu_count() or 1), mp_context=get_context("spawn")
+        )
         self._tasks: list[Future[Sent]] = []
 
     def __enter__(self) -> "Workers":
