@@ -1,11 +1,14 @@
 """Documentation that the server itself gives: error codes, the socket's protocol."""
 
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import yaml
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import realtime
 from polls.errors import all_errors
@@ -18,6 +21,18 @@ _SWAGGER_POLICY = (
     " object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
 
+
+class OneAtATime(SchemaGenerator):
+    """drf-spectacular loads its extensions on first use; two threads at once fail at that."""
+
+    _lock = Lock()
+
+    def get_schema(self, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return super().get_schema(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+schema = SpectacularAPIView.as_view(generator_class=OneAtATime)
 
 _swagger_view = SpectacularSwaggerSplitView.as_view(url_name="schema")
 

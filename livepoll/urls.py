@@ -1,6 +1,5 @@
 from django.conf import settings
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView
 
 from livepoll import doc_pages, problem_views
 
@@ -13,7 +12,7 @@ urlpatterns = [
     path("api/v1/accounts/", include("accounts.urls")),
     path("api/v1/polls/<str:ref>/export/", include("exports.urls")),
     path("api/v1/", include("polls.api.urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", doc_pages.schema, name="schema"),
     path("api/docs/", doc_pages.swagger, name="docs"),
     path("api/docs/errors/", doc_pages.error_list, name="errors"),
     path("api/docs/live/", doc_pages.live_protocol, name="live-protocol"),

@@ -49,6 +49,8 @@ class OptionSerializer(serializers.Serializer[Any]):
         if isinstance(data, str):
             data = {"text": data}
         option: dict[str, Any] = super().to_internal_value(data)
+        if "text" not in option:  # in a PATCH, DRF lets the fields of each item be left out too
+            raise serializers.ValidationError({"text": "This field is required."}, "required")
         return option
 
 

@@ -1,118 +1,130 @@
 """The running server keeps to its own OpenAPI schema, whatever is sent to it.
 
-Schemathesis makes requests from the schema, valid ones and broken ones, for every
-operation: no 500, no undocumented status or media type, every body as declared.
+Schemathesis makes requests from the schema, valid ones and broken ones, for every operation,
+and walks along its links: no 500, no undocumented status or media type, every body as
+declared. Short in the suite; `make chaos` sets CHAOS_LONG=1: 50,000 requests.
 """
 
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import httpx
+import psutil
 import pytest
-import requests
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.e2e.conftest import StartSite
+from tests.e2e.harness import Site
+from tests.e2e.schema_requests import HASHING, Sent, Workers, modes, operations_of, try_out, walk
 
-Operation = schemathesis.APIOperation[Any, Any, Any, Any]
-Case = schemathesis.Case[Any]
+LONG = os.environ.get("CHAOS_LONG") == "1"
+TRIED_OUT = 40_000 if LONG else 0  # requests at least; of each form one round at least
+WALKED = 10_000 if LONG else 0
+EXAMPLES = 300 if LONG else 12  # an operation and mode in a round
+SCENARIOS = 60 if LONG else 10  # walks of a task; each has up to 30 steps
+# Walks that never come to these follow no links, or without the right credentials.
+REACHED = ["polls_open 200", "results_read 200", "votes_cast 201"] + LONG * [
+    "accounts_refresh 200", "export_report 200", "polls_clone 201", "polls_delete 204",
+    "results_read 304", "voter_codes_create 201", "voter_codes_revoke 200", "votes_retract 204",
+]  # fmt: skip
+WARM = 2_000  # after so many requests what is allocated once is allocated
 
-EXAMPLES = 12  # an operation and mode; 60 operations and modes in about half a minute
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-POLLS = (
-    {"kind": "single"},
-    {"kind": "multiple", "vote_change": True, "voter_policy": "open"},
-    {"kind": "ranked", "results_visibility": "after_vote"},
-    {"kind": "rating", "min_voters": 2},
-    {"kind": "single", "voter_policy": "code"},
-    {"kind": "single", "draft": True},
-)
+pytestmark = pytest.mark.timeout(3600 if LONG else 180)
 
-
-def make_polls(http: httpx.Client) -> dict[str, str]:
-    """Poll id → owner key; one poll of each sort, votes in some."""
-    keys = {}
-    for fields in POLLS:
-        body = {"question": "?", "options": ["A", "B", "C"]} | fields
-        poll = http.post("/api/v1/polls/", json=body).raise_for_status().json()
-        keys[poll["id"]] = poll["owner_key"]
-        http.post(f"/api/v1/polls/{poll['id']}/votes/", json={"choices": [1]})
-    return keys
+Task = tuple[Any, ...]  # a function that makes requests, and its arguments but the site's URL
 
 
-def modes(operation: Operation) -> list[GenerationMode]:
-    """Valid requests, and broken ones where there is something to break."""
-    if operation.body or operation.query:
-        return [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-    return [GenerationMode.POSITIVE]
+@dataclass
+class Run:
+    """All that was sent to a site, and what it did to the server."""
+
+    site: Site
+    sent: Sent = field(default_factory=Sent)
+    memory: list[tuple[int, float]] = field(default_factory=list)  # (requests so far, MiB)
+
+    def add(self, sent: Sent) -> None:
+        self.sent.add(sent)
+        resident = psutil.Process(self.site[0].pid).memory_info().rss / 2**20
+        self.memory.append((self.sent.requests, resident))
+
+    @property
+    def warm_mib(self) -> float:
+        return next((mib for requests, mib in self.memory if requests >= WARM), self.memory[0][1])
+
+    def assert_unharmed(self) -> None:
+        assert not self.sent.failures, "\n\n".join(self.sent.failures)
+        assert httpx.get(f"{self.site.url}/healthz", trust_env=False).status_code == 200
+        assert "Traceback" not in self.site[0].log.read_text(errors="replace")
+        assert self.memory[-1][1] < 2 * self.warm_mib, self.memory
 
 
-def requests_for(
-    operation: Operation, mode: GenerationMode, polls: dict[str, str]
-) -> st.SearchStrategy[tuple[Case, dict[str, str]]]:
-    """A request, and the header of who sends it: the poll's owner, or nobody."""
-    if "{ref}" not in operation.path:
-        return st.tuples(operation.as_strategy(mode), st.just({}))
-    return st.sampled_from(sorted(polls)).flatmap(
-        lambda ref: st.tuples(
-            operation.as_strategy(mode, path_parameters={"ref": ref}),
-            st.sampled_from([{"Authorization": f"Bearer {polls[ref]}"}, {}]),
-        )
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with Workers() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def seed() -> int:
+    return int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
+
+
+def play(
+    site: Site, workers: Workers, round_from: Callable[[int], list[Task]], wanted: int, seed: int
+) -> Run:
+    """Rounds of tasks, made from a seed each, until `wanted` requests were sent."""
+    run = Run(site)
+    began = time.monotonic()
+    for number in count():
+        for task, *arguments in round_from(seed + 1000 * number):
+            workers.start(task, site.url, *arguments)
+        for sent in workers.done():
+            run.add(sent)
+        if run.sent.failures or run.sent.requests >= wanted:
+            break
+    by_status = ", ".join(f"{n} times {one}" for one, n in sorted(run.sent.statuses.items()))
+    print(
+        f"{run.sent.requests} requests in {time.monotonic() - began:.0f} s, seed {seed}: "
+        f"{by_status}; memory {run.warm_mib:.0f}, at last {run.memory[-1][1]:.0f} MiB"
     )
+    return run
 
 
-@pytest.mark.timeout(180)
-def test_the_server_keeps_to_its_schema(start_site: StartSite) -> None:
+def test_the_server_keeps_to_its_schema(start_site: StartSite, workers: Workers, seed: int) -> None:
     site = start_site()
-    failures: list[str] = []
-    with httpx.Client(base_url=site.url, trust_env=False) as http, requests.Session() as session:
-        session.trust_env = False
-        raw = http.get("/api/schema/", headers={"Accept": "application/json"}).json()
-        schema = schemathesis.openapi.from_dict(raw)
-        operations = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-        assert len(operations) >= 25
-        for operation in operations:
-            polls = make_polls(http)
-            for mode in modes(operation):
-                try:
-                    try_out(operation, mode, polls, session, site.url)
-                except Exception as failure:
-                    failures.append(f"{operation.label}, {mode.value}: {failure}")
-    assert not failures, "\n\n".join(failures)
+    operations = operations_of(site.url)
+    assert len(operations) >= 25
+
+    def every_operation(seed: int) -> list[Task]:
+        return [
+            (try_out, name, mode.value, max(12, EXAMPLES // 10) if name in HASHING else EXAMPLES,
+             seed + place)
+            for place, (name, operation) in enumerate(operations.items())
+            for mode in modes(operation)
+        ]  # fmt: skip
+
+    run = play(site, workers, every_operation, TRIED_OUT, seed)
+    run.assert_unharmed()
+    assert run.sent.requests >= max(TRIED_OUT, 300)
+    assert {name.split()[0] for name in run.sent.by_operation} == set(operations)
 
 
-def try_out(
-    operation: Operation,
-    mode: GenerationMode,
-    polls: dict[str, str],
-    session: requests.Session,
-    url: str,
+def test_the_server_keeps_to_its_schema_along_its_links(
+    start_site: StartSite, workers: Workers, seed: int
 ) -> None:
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(requests_for(operation, mode, polls))
-    def send(request: tuple[Case, dict[str, Any]]) -> None:
-        case, headers = request
-        response = case.call(base_url=url, session=session, headers=headers)
-        case.validate_response(response, checks=CHECKS)
+    site = start_site()
 
-    send()
+    def walks(seed: int) -> list[Task]:
+        through_polls: list[Task] = [
+            (walk, "polls", SCENARIOS, seed + place) for place in range(8 if LONG else 2)
+        ]
+        return [(walk, "accounts", SCENARIOS // 6, seed), *through_polls]
+
+    run = play(site, workers, walks, WALKED, seed)
+    run.assert_unharmed()
+    assert run.sent.requests >= max(WALKED, 300)
+    assert run.sent.by_operation.keys() >= set(REACHED)

@@ -73,6 +73,8 @@ def test_ids_codes_tallies_and_keys_cannot_be_edited(owner: Person) -> None:
         ({"options": ["One"]}, [("options", "min_length")]),
         ({"options": ["One", "One"]}, [("options", "duplicate")]),
         ({"options": [{"id": 0, "text": "One"}, "Two"]}, [("options.0.id", "min_value")]),
+        ({"options": ["One", {"id": 2}]}, [("options.1.text", "required")]),
+        ({"options": [{}, "Two"]}, [("options.0.text", "required")]),
         ({"kind": "guess"}, [("kind", "invalid_choice")]),
         ({"max_choices": 2}, [("max_choices", "max_value")]),
         ({"min_choices": 2}, [("min_choices", "max_value")]),

@@ -1,12 +1,16 @@
 """/api/schema/ and /api/docs/"""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.urls import get_resolver
+from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import validate
 
+from livepoll.doc_pages import OneAtATime
 from tests.polls.people import Json, Person
 
 
@@ -55,6 +59,42 @@ def test_every_operation_has_a_name_a_summary_and_known_security(schema: Json) -
                 assert list(response["content"]) == ["application/problem+json"]
 
 
+def test_a_new_poll_leads_to_all_that_can_be_done_with_it(schema: Json) -> None:
+    of_a_poll = {
+        operation["operationId"]
+        for path, operations in schema["paths"].items()
+        for operation in operations.values()
+        if path.startswith("/api/v1/polls/{ref}/")
+    }
+    links = schema["paths"]["/api/v1/polls/"]["post"]["responses"]["201"]["links"]
+    assert set(links) == of_a_poll - {"voter_codes_revoke"}  # for which codes must be made first
+    for target, link in links.items():
+        assert link["operationId"] == target
+        assert link["parameters"] == {"ref": "$response.body#/id"}
+        assert ("Bearer" in link["description"]) == ("(owner)" in link["description"])
+
+
+def test_every_link_gives_parameters_that_its_operation_takes(schema: Json) -> None:
+    operations = {
+        operation["operationId"]: operation
+        for path in schema["paths"].values()
+        for operation in path.values()
+    }
+    links = [
+        link
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(links) > 60
+    for link in links:
+        target = operations[link["operationId"]]
+        taken = {one["name"] for one in target.get("parameters", [])}
+        assert {name.rpartition(".")[2] for name in link.get("parameters", {})} <= taken
+        assert link["description"].startswith(target["summary"])
+        assert "requestBody" in target or "requestBody" not in link
+
+
 def test_every_path_of_the_api_is_in_the_schema(schema: Json) -> None:
     def walk(patterns: Any, prefix: str) -> Any:
         for pattern in patterns:
@@ -76,6 +116,25 @@ def test_a_poll_is_described_as_it_is_shown(schema: Json, owner: Person, voter: 
     assert set(shapes["VoteAnswer"]["properties"]) == set(vote)
     assert set(shapes["RecordedVote"]["required"]) <= set(vote["vote"])
     assert set(shapes["Results"]["required"]) <= set(vote["results"])
+
+
+def test_schemas_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    within: list[int] = []
+    together: list[int] = []
+
+    def make(_: SchemaGenerator) -> Json:
+        within.append(1)
+        together.append(len(within))
+        time.sleep(0.02)
+        within.pop()
+        return {}
+
+    monkeypatch.setattr(SchemaGenerator, "get_schema", make)
+    with ThreadPoolExecutor(3) as threads:
+        generator = OneAtATime()  # type: ignore[no-untyped-call]
+        made = [threads.submit(generator.get_schema) for _ in range(3)]
+    assert [one.result() for one in made] == [{}, {}, {}]
+    assert together == [1, 1, 1]
 
 
 LOADED = re.compile(r"""(?:src|href)=["']([^"']+)""")
