@@ -302,10 +302,10 @@ class Hub:
         """Close sockets that are stuck and rooms that stayed empty; give memory back."""
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
+            now, limit = time.monotonic(), settings.SLOW_SOCKET_SECONDS
             for watchers in [room.watchers for room in self._rooms.values()]:
                 for watcher in watchers:
-                    if watcher.is_stuck(now, settings.SLOW_SOCKET_SECONDS):
+                    if watcher.is_stuck(now, limit):
                         watcher.cut(CloseCode.TOO_SLOW)
             for poll_id, since in list(self._empty_since.items()):
                 room = self._rooms[poll_id]
