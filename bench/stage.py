@@ -18,7 +18,6 @@ import uvloop
 from bench import machine
 from bench.report import Report
 from deploy.local_servers import PrivatePostgres, PrivateRedis, private_folder
-from livepoll.management.commands import serve
 from tests.e2e.harness import Server, WebProcess, manage, site_env
 
 Backend = Literal["postgresql", "sqlite"]
@@ -31,7 +30,7 @@ ARGUMENTS: dict[Server, tuple[str, ...]] = {
         *("--loop", "uvloop", "--http", "httptools", "--backlog", "4096"),
         *("--log-level", "warning", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
         *("--ws-per-message-deflate", "false"),
-        *("--ws-ping-interval", f"{serve.WS_PING_INTERVAL_SECONDS:.0f}"),
+        *("--ws-ping-interval", "40"),
     ),
     "daphne": ("--verbosity", "0"),
 }
