@@ -30,7 +30,7 @@ ARGUMENTS: dict[Server, tuple[str, ...]] = {
         *("--loop", "uvloop", "--http", "httptools", "--backlog", "4096"),
         *("--log-level", "warning", "--no-access-log", "--no-proxy-headers", "--no-server-header"),
         *("--ws-per-message-deflate", "false"),
-        *("--ws-ping-interval", "40"),
+        *("--ws-ping-interval", "40", "--timeout-keep-alive", "75"),
     ),
     "daphne": ("--verbosity", "0"),
 }

@@ -162,6 +162,11 @@ class WebLoad:
         if self.is_over and not self._working and not self._finished.done():
             self._finished.set_result(None)
 
+    def forget(self, connection: "Connection") -> None:
+        """One that rested was closed by the server."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
     def rest(self, connection: "Connection") -> None:
         self._idle.append(connection)
         if self._freed is not None and not self._freed.done():
@@ -195,6 +200,8 @@ class Connection(asyncio.Protocol):
         if self.is_busy:
             self.is_busy = False
             self._load.broke(self)
+        else:
+            self._load.forget(self)
 
     def close(self) -> None:
         self._transport.abort()
