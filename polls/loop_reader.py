@@ -24,7 +24,7 @@ from polls import draining, errors
 from polls.domain import Kind
 from polls.reading import Question, Reading, reader, reading_at_hand
 from polls.refs import PollRef
-from polls.state_rows import states_from, states_query
+from polls.state_rows import VENDOR, states_from, states_query
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def read_results(ref: PollRef) -> "asyncio.Future[Reading]":
     Raises:
         PollNotFound, Overloaded
     """
-    if connection.vendor != "postgresql" or draining.is_draining():
+    if VENDOR != "postgresql" or draining.is_draining():
         return reader.ask(Question(ref, results=True))
     loop = asyncio.get_running_loop()
     found = _readers.get(loop)

@@ -14,6 +14,8 @@ from polls.domain import PollState
 from polls.models import Poll
 from polls.refs import PollRef
 
+# Asked once: on an event loop every task would make a connection object to look at it.
+VENDOR = connection.vendor
 _SELECT = f"SELECT {', '.join(PollState._fields)} FROM polls_poll WHERE "  # noqa: S608 (no input)
 
 
@@ -40,7 +42,7 @@ def states_query(refs: Collection[PollRef], *, lock: bool = False) -> tuple[str,
 
 def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
     """What the rows of `states_query` say."""
-    converters = _CONVERTERS[connection.vendor]
+    converters = _CONVERTERS[VENDOR]
     states = []
     for row in rows:
         values = list(row)
@@ -53,7 +55,7 @@ def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
 
 def stored_uuids(values: Iterable[UUID]) -> list[str]:
     """How the database writes these UUIDs."""
-    if connection.vendor == "postgresql":
+    if VENDOR == "postgresql":
         return [str(value) for value in values]
     return [value.hex for value in values]
 

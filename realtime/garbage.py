@@ -5,7 +5,7 @@ import gc
 
 # Objects made and not freed since the last look at the youngest; the defaults, (700, 10, 10),
 # look at them every few requests, and at everything that lives every few thousand.
-_THRESHOLDS = (10_000, 20, 50)
+_THRESHOLDS = (10_000, 10, 10)
 
 
 def spare_what_lives() -> None:

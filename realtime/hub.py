@@ -37,7 +37,7 @@ _LAYER_TIMEOUT_SECONDS = 2.0
 _LAYER_RETRY_SECONDS = 1.0
 _EMPTY_ROOM_SECONDS = 10.0
 # So many sockets that have gone, and more than are left, are worth a look for their memory.
-_LEAVINGS = 2_000
+_LEAVINGS = 500
 # After so many beats without a word of a process its sockets count no more.
 _SILENT_BEATS = 3
 
