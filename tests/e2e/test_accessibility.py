@@ -23,6 +23,8 @@ async def objections(page: Page) -> list[str]:
     return found
 
 
+FADED = """() => Promise.allSettled(document.getAnimations()
+    .filter(one => one instanceof CSSTransition).map(one => one.finished))"""
 THEMES = ("light", "dark")
 AT_ONCE = 4  # a scene mostly waits for its bars to come to rest
 
@@ -35,7 +37,9 @@ async def look_at(browser: Browser, scene: Scene, url: str, polls: dict[str, Jso
     found = []
     for theme in THEMES:
         await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type] # a literal
-        await page.wait_for_timeout(200)  # colours fade for 150 ms
+        await page.wait_for_timeout(200)  # colours fade for 150 ms, on a machine with time
+        for frame in page.frames:
+            await frame.evaluate(FADED)
         found += [f"{scene.name}, {theme}: {text}" for text in await objections(page)]
     wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     found += [f"{scene.name}: {wide} px wider than its window"] if wide > 0 else []
