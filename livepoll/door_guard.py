@@ -28,11 +28,9 @@ def guarded(application: Application) -> Application:
         request = LeanRequest.of(scope, receive)
         try:
             check_sender(request)
-            declared = request.declared_length()
-            if declared is None:
+            request.check_length(LIMITS["poll_body_bytes"])
+            if request.declared_length() is None:
                 receive = await _bounded(request, receive)
-            elif declared > LIMITS["poll_body_bytes"]:
-                raise errors.TooLarge(f"At most {LIMITS['poll_body_bytes']} bytes are taken here.")
         except Disconnected:
             return
         except errors.PollError as error:

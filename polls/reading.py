@@ -59,7 +59,7 @@ class Reading(NamedTuple):
 
 
 _ranked_counts = RankedCounts()
-_results_cache = ResultsCache(is_shared=True)
+_results_cache = ResultsCache()
 
 
 def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:

@@ -32,12 +32,10 @@ Entry = tuple[tuple[int, int, int], str, bytes]
 class ResultsCache:
     """Encoded results by poll: in this process first, then in the shared cache.
 
-    Args:
-        is_shared: whether to ask and fill the shared cache, which blocks for a round trip.
+    The shared one is asked by `encoded` alone, which blocks for a round trip.
     """
 
-    def __init__(self, *, is_shared: bool) -> None:
-        self._is_shared = is_shared
+    def __init__(self) -> None:
         self._entries: OrderedDict[UUID, Entry] = OrderedDict()
         self._resting_until = 0.0
 
@@ -72,11 +70,11 @@ class ResultsCache:
 
     def encoded_here(self, state: PollState, status: Status) -> bytes:
         """The results of one poll that is not ranked; asks and fills this process's part only."""
-        entry = self._own(state, status)
-        if entry is None:
+        body = self.held(state, status)
+        if body is None:
             body = orjson.dumps(results_of(state, status, None))
-            entry = self._keep(state.id, (state.order, status.value, body))
-        return entry[2]
+            self._keep(state.id, (state.order, status.value, body))
+        return body
 
     def _own(self, state: PollState, status: Status) -> Entry | None:
         entry = self._entries.get(state.id)
@@ -110,7 +108,7 @@ class ResultsCache:
             self._rest(error)
 
     def _may_ask(self) -> bool:
-        return self._is_shared and time.monotonic() >= self._resting_until
+        return time.monotonic() >= self._resting_until
 
     def _rest(self, error: Exception) -> None:
         logger.warning("the results cache does not answer: %s", error)

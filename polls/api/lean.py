@@ -109,6 +109,15 @@ class LeanRequest:
         declared = self.headers.get(b"content-length", b"")
         return int(declared) if declared.isdigit() else None
 
+    def check_length(self, limit: int) -> None:
+        """Refuse a body that claims to be too long, before it is read.
+
+        Raises:
+            TooLarge
+        """
+        if (self.declared_length() or 0) > limit:
+            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+
     async def body(self, limit: int) -> bytes:
         """The whole body.
 
@@ -116,8 +125,7 @@ class LeanRequest:
             TooLarge: it has, or claims to have, more than `limit` bytes.
             Disconnected: the client went away.
         """
-        if (self.declared_length() or 0) > limit:
-            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+        self.check_length(limit)
         body = bytearray()
         while True:
             message = await self._receive()

@@ -34,7 +34,7 @@ from polls.vote_store import StoredVote
 from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
-_results = ResultsCache(is_shared=False)  # made once for all votes of a batch
+_results = ResultsCache()  # made once for all votes of a batch
 
 
 async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
