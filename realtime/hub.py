@@ -299,7 +299,9 @@ class Hub:
                 room.take_tally(reading.state)
 
     async def _sweep(self) -> None:
-        """Close sockets that are stuck and rooms that stayed empty; give memory back."""
+        """Close sockets that are stuck and rooms that stayed empty; give memory back once
+        those who leave have left, and not in the midst of a storm."""
+        before = 0
         while True:
             await asyncio.sleep(1)
             now, limit = time.monotonic(), settings.SLOW_SOCKET_SECONDS
@@ -313,9 +315,10 @@ class Hub:
                     del self._empty_since[poll_id]
                 elif now - since > _EMPTY_ROOM_SECONDS:
                     self._drop(room)
-            if self._dismissed >= max(_LEAVINGS, self._admitted):
+            if self._dismissed >= max(_LEAVINGS, self._admitted) and self._dismissed == before:
                 self._dismissed = 0
                 give_back()
+            before = self._dismissed
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
