@@ -14,6 +14,7 @@ from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from polls import errors, request_ids
+from polls.api.answer_wire import Header, write_answer
 from polls.api.callers import Caller, read_caller
 from polls.api.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
 from polls.forwarding import client_address
@@ -21,7 +22,6 @@ from polls.voters import COOKIE_NAME
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 
 _SCOPE_KEY = "livepoll.request"
@@ -218,6 +218,8 @@ async def respond(
     ]
     if status != 304:  # there it would have to be the length of what the client has
         headers.append((b"content-length", b"%d" % len(body)))
+    if write_answer(send, status, headers, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
