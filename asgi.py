@@ -7,6 +7,7 @@ probes to `livepoll.health`, `/metrics` to `livepoll.metrics`, everything else t
 import os
 import re
 import warnings
+from collections.abc import Awaitable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livepoll.settings")
@@ -36,7 +37,7 @@ from realtime.routing import websocket_application  # noqa: E402
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 _LEAN_PATH = re.compile(r"/api/v1/polls/[^/]+/(votes|results)/?")
-limited = RateLimits() if settings.RATE_LIMITS else lambda door: door
+limited = RateLimits() if settings.RATE_LIMITS else None
 
 
 async def ordinary_doors(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -48,38 +49,35 @@ async def ordinary_doors(scope: dict[str, Any], receive: Any, send: Any) -> None
     await django_application(scope, receive, send)
 
 
-async def vote_door(scope: dict[str, Any], receive: Any, send: Any) -> None:
+def vote_door(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
     running_hub()
-    await cast_vote(scope, receive, send)
+    return cast_vote(scope, receive, send)
 
 
-async def results_door(scope: dict[str, Any], receive: Any, send: Any) -> None:
+def results_door(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
     running_hub()
-    await show_results(scope, receive, send)
+    return show_results(scope, receive, send)
 
 
-def behind_all(door: Any) -> Any:
-    return with_request_ids(guarded(limited(door)))
+def lean(door: Any) -> Any:
+    """A door that guards itself and gives its own request ids; limits stand before both."""
+    return guarded(limited(door, is_lean=True)) if limited else door
 
 
-# The lean doors guard themselves and give their own request ids; limits stand before both.
-_ordinary_doors = behind_all(ordinary_doors)
-_LEAN_DOORS = {
-    ("POST", "votes"): behind_all(vote_door) if settings.RATE_LIMITS else vote_door,
-    ("GET", "results"): behind_all(results_door) if settings.RATE_LIMITS else results_door,
-}
+_ordinary_doors = with_request_ids(guarded(limited(ordinary_doors) if limited else ordinary_doors))
+_LEAN_DOORS = {("POST", "votes"): lean(vote_door), ("GET", "results"): lean(results_door)}
 
 
-async def http_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
     match = _LEAN_PATH.fullmatch(scope["path"])
     lean_door = match and _LEAN_DOORS.get((scope["method"], match[1]))
-    await (lean_door or _ordinary_doors)(scope, receive, send)
+    return (lean_door or _ordinary_doors)(scope, receive, send)
 
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": limited(websocket_application),
+        "websocket": limited(websocket_application) if limited else websocket_application,
         "lifespan": lifespan,
     }
 )

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from polls import errors
-from polls.api.lean import Disconnected, LeanRequest, cors_headers, respond_problem
+from polls.api.lean import Disconnected, LeanRequest, answer_headers, respond_problem
 from polls.api.origins import check_sender
 from polls.domain import LIMITS
 
@@ -34,7 +34,7 @@ def guarded(application: Application) -> Application:
         except Disconnected:
             return
         except errors.PollError as error:
-            await respond_problem(send, error, cors_headers(request))
+            await respond_problem(send, error, answer_headers(request))
             return
         await application(scope, receive, send)
 

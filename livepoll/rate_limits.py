@@ -19,7 +19,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
 from polls import errors
-from polls.api.lean import LeanRequest, cors_headers, respond_problem
+from polls.api.lean import LeanRequest, answer_headers, respond_problem
 from realtime.close_codes import CloseCode
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class RateLimits:
         self._rules = rules()
         self._counter = Counter(settings.REDIS_URL)
 
-    def __call__(self, application: Application) -> Application:
+    def __call__(self, application: Application, *, is_lean: bool = False) -> Application:
         async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
             matching = [rule for rule in self._rules if rule.matches(scope)]
             request = LeanRequest.of(scope, receive)
@@ -126,21 +126,24 @@ class RateLimits:
 
             async def note_outcome(message: dict[str, Any]) -> None:
                 # Counted before it is told, so that nobody can be quicker than the count.
-                await self._count(watched, _outcome_of(message), request)
+                await self._count(watched, request, _outcome_of(message))
                 await send(message)
 
-            # A socket keeps its own `send`, which the short way to it needs: see realtime.wire.
+            # Sockets and lean doors keep their own `send`, which the short ways to it need:
+            # see realtime.wire and polls.api.http_wire. They tell of their failures instead.
             is_socket = scope["type"] == "websocket"
             if is_socket:
                 note_miss = partial(misses.append, errors.PollNotFound.code)
                 scope = {**scope, "livepoll.on_missing_poll": note_miss}
-            await application(scope, receive, send if is_socket else note_outcome)
+            elif is_lean:
+                request.on_failure = partial(self._count, watched, request)
+            await application(scope, receive, send if is_socket or is_lean else note_outcome)
             for miss in misses:
-                await self._count(watched, miss, request)
+                await self._count(watched, request, miss)
 
         return limited
 
-    async def _count(self, watched: list[Rule], outcome: str, request: LeanRequest) -> None:
+    async def _count(self, watched: list[Rule], request: LeanRequest, outcome: str) -> None:
         for rule in watched:
             if outcome in rule.failures:
                 await self._counter.hit(rule, request.address)
@@ -162,4 +165,4 @@ async def _refuse(rule: Rule, request: LeanRequest, scope: dict[str, Any], send:
         return
     retry_after = max(1, int(rule.limit.get_expiry() / 2))
     error = errors.RateLimited(f"At most {rule.limit}.", retry_after=retry_after)
-    await respond_problem(send, error, cors_headers(request))
+    await respond_problem(send, error, answer_headers(request))

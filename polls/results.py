@@ -1,12 +1,14 @@
 """A poll's results as clients see them, over REST and in frames alike."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from polls.domain import PollState, Status
 from polls.rating import mean
 
 
+@lru_cache(maxsize=100)  # the votes of a batch are of one moment
 def iso(moment: datetime | None) -> str | None:
     """ISO-8601 in UTC with a Z, milliseconds."""
     if moment is None:

@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import count
 from typing import NamedTuple
 from uuid import UUID
@@ -37,6 +37,17 @@ class VoterSigner(Signer):
         derived = _derived_key(force_bytes(self.salt) + b"signer", force_bytes(key or self.key))
         return urlsafe_b64encode(_mac(derived, force_bytes(value))).rstrip(b"=").decode()
 
+    def unsign(self, signed_value: str) -> str:
+        value, _, signature = signed_value.rpartition(self.sep)
+        mac = _mac(self._own_key, value.encode())
+        if hmac.compare_digest(urlsafe_b64encode(mac).rstrip(b"="), signature.encode()):
+            return value
+        return super().unsign(signed_value)  # by an older key, or not ours
+
+    @cached_property
+    def _own_key(self) -> bytes:
+        return _derived_key(force_bytes(self.salt) + b"signer", force_bytes(self.key))
+
 
 @lru_cache(maxsize=32)
 def _derived_key(salt: bytes, secret: bytes) -> bytes:
@@ -60,13 +71,22 @@ class Identity(NamedTuple):
     voter_code: str | None = None
 
 
-_process = secrets.token_hex(16)
+_process = ""
 _numbers = count()
+
+
+def _begin_process() -> None:
+    global _process
+    _process = secrets.token_hex(16)
+
+
+_begin_process()
+os.register_at_fork(after_in_child=_begin_process)
 
 
 def fresh_nonce() -> str:
     """A nonce that no other request ever has, without asking for random bits each time."""
-    return f"{_process}.{os.getpid()}.{next(_numbers)}"
+    return f"{_process}.{next(_numbers)}"
 
 
 def mint_device() -> str:

@@ -99,15 +99,21 @@ def test_without_redis_each_process_counts_by_itself(
 def test_a_refusal_says_when_to_come_again(start_site: StartSite) -> None:
     site = start_site("embedded", env=ON | {"RATE_VOTES": "1/minute"})
     poll = make_poll(site)
-    assert vote(site.url, poll, 1).status_code == 201
+    counted = vote(site.url, poll, 1)
+    assert counted.status_code == 201
     refused = vote(site.url, poll, 2)
     assert refused.status_code == 429
+    foreign = vote(site.url, poll, 3, Origin="https://evil.example")
+    assert foreign.status_code == 403
+    for answer in (counted, refused, foreign):
+        assert len(answer.headers.get_list("X-Request-ID")) == 1
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert refused.json()["code"] == "rate_limited"
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
-def test_making_polls_and_guessing_are_limited_too(start_site: StartSite) -> None:
+@pytest.mark.parametrize("door", ["", "results/"], ids=["ordinary", "lean"])
+def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, door: str) -> None:
     limits = {"RATE_LIMITS": "on", "RATE_POLLS": "3/hour", "RATE_MISSES": "4/hour"}
     site = start_site("embedded", env=limits)
     poll = make_poll(site)
@@ -115,7 +121,7 @@ def test_making_polls_and_guessing_are_limited_too(start_site: StartSite) -> Non
         body = {"question": "Which?", "options": ["Red", "Green"]}
         made = [http.post("/api/v1/polls/", json=body).status_code for _ in range(4)]
         assert made == [201, 201, 429, 429]
-        guessed = [http.get(f"/api/v1/polls/ZZZZZ{n}/").status_code for n in range(2, 8)]
+        guessed = [http.get(f"/api/v1/polls/ZZZZZ{n}/{door}").status_code for n in range(2, 8)]
         assert guessed == [404, 404, 404, 404, 429, 429]
         # Who has guessed too often finds nothing any more, not even what is there.
         assert http.get(f"/api/v1/polls/{poll['id']}/results/").status_code == 429

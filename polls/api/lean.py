@@ -14,8 +14,8 @@ from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from polls import errors, request_ids
-from polls.api.answer_wire import Header, write_answer
 from polls.api.callers import Caller, read_caller
+from polls.api.http_wire import Header, body_at_hand, encode_headers, write_answer
 from polls.api.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
 from polls.forwarding import client_address
 from polls.voters import COOKIE_NAME
@@ -34,11 +34,13 @@ class Disconnected(Exception):
 class LeanRequest:
     """A request as ASGI gives it: headers, cookies, a bounded body."""
 
-    __slots__ = ("_receive", "_scope", "headers")
+    __slots__ = ("_receive", "_scope", "headers", "on_failure")
 
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
         self._scope = scope
         self._receive = receive
+        # Who limits guesses is told of a failure, by its code, before the client is.
+        self.on_failure: Callable[[str], Awaitable[None]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self.headers) < len(scope["headers"]):
             self.headers = _joined(scope["headers"])
@@ -126,6 +128,9 @@ class LeanRequest:
             Disconnected: the client went away.
         """
         self.check_length(limit)
+        here = body_at_hand(self._receive)
+        if here is not None and len(here) <= limit:
+            return here
         body = bytearray()
         while True:
             message = await self._receive()
@@ -202,6 +207,16 @@ def answer_headers(request: LeanRequest) -> list[Header]:
 _FORGET_COOKIE = f"{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax".encode()
 
 
+@lru_cache(maxsize=100)
+def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[Header], bytes]:
+    headers = [
+        (b"content-type", content_type),
+        (b"cache-control", cache_control),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    return headers, encode_headers(headers)
+
+
 async def respond(
     send: Send,
     status: int,
@@ -210,18 +225,23 @@ async def respond(
     content_type: bytes = b"application/json",
     cache_control: bytes = b"no-store",
 ) -> None:
-    headers = [
-        (b"content-type", content_type),
-        (b"cache-control", cache_control),
-        (b"x-content-type-options", b"nosniff"),
-        *headers,
-    ]
+    standing, encoded = _standing_headers(content_type, cache_control)
     if status != 304:  # there it would have to be the length of what the client has
-        headers.append((b"content-length", b"%d" % len(body)))
-    if write_answer(send, status, headers, body):
+        headers = [*headers, (b"content-length", b"%d" % len(body))]
+    if write_answer(send, status, encoded, headers, body):
         return
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
+    await send(start)
     await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(
+    request: LeanRequest, send: Send, error: errors.PollError, headers: list[Header]
+) -> None:
+    """A lean door's answer when it cannot do what was asked."""
+    if request.on_failure is not None:
+        await request.on_failure(error.code)
+    await respond_problem(send, error, headers)
 
 
 async def respond_problem(

@@ -9,8 +9,8 @@ from polls.api.lean import (
     Receive,
     Send,
     answer_headers,
+    refuse,
     respond,
-    respond_problem,
 )
 from polls.api.problems import as_poll_error
 from polls.domain import Visibility, may_see_results
@@ -31,7 +31,7 @@ async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> N
     try:
         reading = await _read(request)
     except Exception as exc:
-        await respond_problem(send, as_poll_error(exc), headers)
+        await refuse(request, send, as_poll_error(exc), headers)
         return
     assert reading.results is not None
     assert reading.tag is not None

@@ -10,20 +10,20 @@ import orjson
 
 from polls import draining, errors
 from polls.api.callers import Caller
+from polls.api.http_wire import Header
 from polls.api.lean import (
     Disconnected,
-    Header,
     LeanRequest,
     Receive,
     Send,
     answer_headers,
+    refuse,
     respond,
-    respond_problem,
 )
 from polls.api.origins import check_sender
 from polls.api.problems import as_poll_error
 from polls.ballot_box import ballot_box
-from polls.domain import LIMITS, Kind, PollState, Verdict, may_see_results
+from polls.domain import LIMITS, Kind, PollState, Verdict, Visibility, may_see_results
 from polls.owners import is_owner
 from polls.reading import Question, reader
 from polls.recording import Cast, Outcome
@@ -34,7 +34,9 @@ from polls.vote_store import StoredVote
 from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
-_results = ResultsCache()  # made once for all votes of a batch
+_results = ResultsCache()
+# A batch's voters share its state, and what everybody may see of it is made once for all.
+_newest: tuple[PollState | None, bytes] = (None, b"")
 
 
 async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -46,7 +48,7 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
     except Disconnected:
         return
     except Exception as exc:
-        await respond_problem(send, as_poll_error(exc), headers)
+        await refuse(request, send, as_poll_error(exc), headers)
     else:
         await respond(send, status, body, headers)
 
@@ -105,6 +107,9 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
 
 async def _results_for(state: PollState, caller: Caller) -> bytes:
     """The results to send with a vote's answer, as JSON; null for who may not see them."""
+    global _newest
+    if state is _newest[0]:
+        return _newest[1]
     now = datetime.now(UTC)
     status = state.status_at(now)
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
@@ -117,7 +122,10 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
             return b"null"
         assert reading.results is not None
         return with_as_of(reading.results, now)
-    return with_as_of(_results.encoded_here(state, status), now)
+    results = with_as_of(_results.encoded_here(state, status), now)
+    if state.results_visibility == Visibility.ALWAYS:
+        _newest = state, results
+    return results
 
 
 def _cookie(token: str, is_secure: bool) -> bytes:

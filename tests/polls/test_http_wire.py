@@ -1,0 +1,142 @@
+"""The short way answers what the server's own `send` would have answered, byte for byte."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from polls.api import lean
+from polls.api.lean import LeanRequest, respond
+
+DATE = (b"date", b"Fri, 20 Nov 2026 12:00:00 GMT")
+BODY = b'{"choices":[1]}'
+POST = b"POST /votes HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n%b\r\n"
+REQUESTS = {
+    "get": [b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"],
+    "head": [b"HEAD / HTTP/1.1\r\nhost: a\r\n\r\n"],
+    "nothing new": [b"GET /304 HTTP/1.1\r\nhost: a\r\n\r\n"],
+    "post": [POST % (len(BODY), b"") + BODY],
+    "in two pieces": [POST % (len(BODY), b"") + BODY[:5], BODY[5:]],
+    "in chunks": [
+        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\n",
+        b"abcde\r\n0\r\n\r\n",
+    ],
+    "asks first": [POST % (len(BODY), b"expect: 100-continue\r\n"), BODY],
+    "closes": [POST % (len(BODY), b"connection: close\r\n") + BODY],
+    "of old": [b"GET / HTTP/1.0\r\nhost: a\r\n\r\n"],
+    "pipelined": [(POST % (len(BODY), b"") + BODY) * 3],
+    "one after the other": [POST % (len(BODY), b"") + BODY] * 3,
+    "too long": [POST % (99, b"") + b"x" * 99],
+}
+
+
+class Transport:
+    """What a connection writes to, kept."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    resume_reading = pause_reading
+
+    def get_extra_info(self, _name: str) -> None: ...
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    request = LeanRequest(scope, receive)
+    try:
+        body = await request.body(limit=50)
+    except Exception:
+        body = b"too long"
+    await asyncio.sleep(0)  # as a vote waits for its commit
+    status = 304 if scope["path"] == "/304" else 200
+    await respond(send, status, b"" if status == 304 else b"got " + body, [(b"etag", b'"1"')])
+
+
+def connected() -> tuple[HttpToolsProtocol, Transport]:
+    config = Config(application, access_log=False)
+    config.load()
+    state = ServerState()
+    state.default_headers = [DATE]
+    protocol = HttpToolsProtocol(config, state, {}, asyncio.get_running_loop())
+    transport = Transport()
+    protocol.connection_made(cast(Any, transport))
+    return protocol, transport
+
+
+async def answers(pieces: list[bytes]) -> tuple[Transport, HttpToolsProtocol]:
+    protocol, transport = connected()
+    for piece in pieces:
+        protocol.data_received(piece)
+        for _ in range(12):
+            await asyncio.sleep(0)
+    assert not protocol.tasks
+    if protocol.timeout_keep_alive_task is not None:
+        protocol.timeout_keep_alive_task.cancel()
+    return transport, protocol
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+async def test_both_ways_answer_the_same(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    short, protocol = await answers(REQUESTS[case])
+    with monkeypatch.context() as patched:
+        patched.setattr(lean, "write_answer", lambda *_: False)
+        patched.setattr(lean, "body_at_hand", lambda _: None)
+        long, as_ever = await answers(REQUESTS[case])
+    assert b"".join(short.writes) == b"".join(long.writes)
+    assert short.closed == long.closed
+    assert protocol.server_state.total_requests == as_ever.server_state.total_requests
+    for one, other in ((protocol, as_ever), (protocol.cycle, as_ever.cycle)):
+        for name in ("response_complete", "response_started", "keep_alive", "disconnected"):
+            assert getattr(one, name, None) == getattr(other, name, None), name
+
+
+async def test_an_answer_is_one_write() -> None:
+    transport, _ = await answers(REQUESTS["post"])
+    assert len(transport.writes) == 1
+
+
+async def test_answers_of_one_turn_are_written_when_it_ends() -> None:
+    order: list[str] = []
+
+    async def answer(number: int, cycle: Any) -> None:
+        await respond(cycle.send, 200, b"", [])
+        order.append(f"answered {number}")
+
+    cycles = []
+    for number in range(2):
+        protocol, transport = connected()
+        protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        for task in protocol.tasks:
+            task.cancel()
+        cast(Any, transport).write = lambda _, number=number: order.append(f"written {number}")
+        cycles.append((number, protocol.cycle))
+    await asyncio.gather(*(answer(number, cycle) for number, cycle in cycles))
+    await asyncio.sleep(0)
+    assert order == ["answered 0", "answered 1", "written 0", "written 1"]
+
+
+async def test_who_has_gone_by_then_is_not_written_to() -> None:
+    protocol, transport = connected()
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    for task in protocol.tasks:
+        task.cancel()
+    await respond(cast(Any, protocol.cycle).send, 200, b"", [])
+    transport.close()
+    await asyncio.sleep(0)
+    assert not transport.writes
