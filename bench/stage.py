@@ -163,6 +163,7 @@ class Stage:
         server: Server = "uvicorn",
         env: Mapping[str, str] | None = None,
         app: str = "asgi:application",
+        also_on: Sequence[int] = (),
     ) -> Iterator[Running]:
         """Livepoll on PostgreSQL and Redis, or as the embedded default."""
         redis_url = self.redis.url if backend == "postgresql" else None
@@ -170,7 +171,7 @@ class Stage:
             database_url=database_url or self.new_database(backend), redis_url=redis_url
         )
         with self.app(app, env=settings | dict(env or {}), server=server,
-                      processes=processes) as running:  # fmt: skip
+                      processes=processes, also_on=also_on) as running:  # fmt: skip
             yield running
 
     @contextmanager
@@ -192,9 +193,11 @@ class Stage:
         env: Mapping[str, str],
         server: Server = "uvicorn",
         processes: int = 1,
+        also_on: Sequence[int] = (),
         ready_path: str = "/healthz",
     ) -> Iterator[Running]:
-        """Any ASGI application, each process on a core of its own; the load's comes last."""
+        """Any ASGI application, each process on a core of its own, the load's last, and on
+        those given."""
         folder = self.folder / f"site-{time.monotonic_ns()}"
         folder.mkdir()
         web = [
@@ -210,7 +213,7 @@ class Stage:
         ]
         try:
             for number, process in enumerate(web):
-                with machine.on_cores(machine.web_core(number)):
+                with machine.on_cores(machine.web_core(number), *also_on):
                     process.launch()
             for process in web:
                 process.wait_ready()
