@@ -84,7 +84,9 @@ class BallotBox(GroupWorker[Cast, Outcome]):
         self, question: Cast, future: asyncio.Future[Outcome], loop: asyncio.AbstractEventLoop
     ) -> None:
         if VENDOR == "postgresql" and not draining.is_draining():
-            box = self._loop_boxes.get(loop) or self._open(loop)
+            box = self._loop_boxes.get(loop)
+            if box is None:
+                box = self._open(loop)
             if box.is_ready():
                 box.put(question, future)
                 return
