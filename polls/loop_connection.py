@@ -54,6 +54,12 @@ class LoopConnection:
     def is_ready(self) -> bool:
         return self._is_ready
 
+    @property
+    def backend_pid(self) -> int:
+        """The server's process at the other end."""
+        found: int = self._connection.info.backend_pid
+        return found
+
     def prepare(self) -> None:
         """Somebody would have liked to use it: when that happened often enough, connect."""
         self._asked += 1
