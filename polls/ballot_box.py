@@ -2,8 +2,12 @@
 
 An answer means committed. When the database is away every vote is answered `overloaded`
 and nothing is stored; one vote that breaks a batch does not take its neighbours down.
+
+A busy event loop on PostgreSQL commits its votes itself (`loop_box`); everything else, and
+whatever goes wrong there, is the thread's.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -12,10 +16,12 @@ from functools import partial
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from polls import metrics
+from polls import draining, metrics
 from polls.errors import Overloaded, ServerError
 from polls.group_worker import GroupWorker
+from polls.loop_box import LoopBox
 from polls.recording import Cast, Outcome, record_votes
+from polls.state_rows import VENDOR
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +62,56 @@ def _measure(outcomes: Sequence[Outcome], seconds: float) -> None:
         logger.warning("a batch of %d votes took %.1f s", len(outcomes), seconds)
 
 
-ballot_box: GroupWorker[Cast, Outcome] = GroupWorker(
+class BallotBox(GroupWorker[Cast, Outcome]):
+    """The thread, and before it a box on each event loop that has much to commit."""
+
+    _loop_boxes: dict[asyncio.AbstractEventLoop, LoopBox] = {}
+
+    def __len__(self) -> int:
+        return super().__len__() + sum(len(box) for box in self._loop_boxes.values())
+
+    def close_loop_box(self) -> None:
+        """Leave the votes of the event loop that runs to the thread, and end its connection."""
+        self._close(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        """As the thread's; to be called when no event loop asks any more."""
+        for loop in self._loop_boxes:
+            self._close(loop)
+        super().stop()
+
+    def _gather(
+        self, question: Cast, future: asyncio.Future[Outcome], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if VENDOR == "postgresql" and not draining.is_draining():
+            box = self._loop_boxes.get(loop)
+            if box is None:
+                box = self._open(loop)
+            if box.is_ready():
+                box.put(question, future)
+                return
+        super()._gather(question, future, loop)
+
+    # Each time a new dict: other threads count what waits
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> LoopBox:
+        for other in self._loop_boxes:
+            if other.is_closed():
+                self._close(other)
+        box = LoopBox(
+            loop, batch_size=self._round_size, pass_on=self._take_over, on_commit=_measure
+        )
+        self._loop_boxes = {**self._loop_boxes, loop: box}
+        return box
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        box = self._loop_boxes.get(loop)
+        self._loop_boxes = {one: box for one, box in self._loop_boxes.items() if one is not loop}
+        if box is not None:
+            box.close()
+
+
+ballot_box = BallotBox(
     "ballot-box",
     commit,
     capacity=settings.BALLOT_BOX_CAPACITY,

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -73,11 +73,8 @@ class GroupWorker(Generic[Question, Answer]):
             self._check_room()
         except Overloaded as error:
             future.set_exception(error)
-            return future
-        if not self._gathered or self._gathering_loop is not loop:
-            self._gathering_loop = loop
-            loop.call_soon(self._hand_over)
-        self._gathered.append((question, future))
+        else:
+            self._gather(question, future, loop)
         return future
 
     def ask_sync(self, question: Question) -> Answer:
@@ -101,18 +98,33 @@ class GroupWorker(Generic[Question, Answer]):
                 self._on_full()
             raise Overloaded
 
+    def _gather(
+        self,
+        question: Question,
+        future: "asyncio.Future[Answer]",
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        if not self._gathered or self._gathering_loop is not loop:
+            self._gathering_loop = loop
+            loop.call_soon(self._hand_over)
+        self._gathered.append((question, future))
+
     def _hand_over(self) -> None:
         """Give the thread, in one go, all that was asked in one turn of the event loop."""
         gathered, self._gathered = self._gathered, []
+        self._take_over(gathered)
+
+    def _take_over(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
+        """Let the thread answer these, who were let in already."""
         try:
-            self._put(gathered)
+            self._put(asked)
         except Exception as error:  # no thread could be started: whoever waits must be told
             logger.exception("%s cannot work", self._name)
-            for _, future in gathered:
+            for _, future in asked:
                 if not future.done():
                     future.set_exception(error)
 
-    def _put(self, asked: "list[_Asked[Question, Answer]]") -> None:
+    def _put(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
         if self._thread is None:
             self._start()
         for one in asked:
@@ -160,12 +172,13 @@ class GroupWorker(Generic[Question, Answer]):
                 by_loop[future.get_loop()].append((future, answer))
         for loop, settled in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_settle, settled)
+                loop.call_soon_threadsafe(settle, settled)
             except RuntimeError:  # the loop has closed: nobody waits there any more
                 logger.info("%s: %d askers have gone", self._name, len(settled))
 
 
-def _settle(settled: "_Settled[Answer]") -> None:
+def settle(settled: "Iterable[tuple[asyncio.Future[Answer], Answer | BaseException]]") -> None:
+    """Give each asker the answer, on their event loop."""
     for future, answer in settled:
         if not future.done():
             _settle_one(future, answer)

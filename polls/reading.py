@@ -20,6 +20,7 @@ from polls.refs import PollRef
 from polls.results_cache import ResultsCache
 from polls.selectors import PollDetails
 from polls.vote_store import StoredVote, VoterIn
+from polls.vote_transaction import answer
 from polls.voters import Identity, voter_key
 
 logger = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def _read_votes(
     }
     found = {
         VoterIn(vote.poll_id, vote.epoch, vote.voter): vote
-        for vote in vote_store.current_votes(set(voters.values()))
+        for vote in answer(vote_store.current_votes(set(voters.values())))
     }
     return {question: found[voter] for question, voter in voters.items() if voter in found}
 

@@ -25,8 +25,9 @@ from polls.domain import (
     refusal_by_status,
 )
 from polls.refs import PollRef
+from polls.statement import Asking, Statement
 from polls.vote_store import StoredVote, VoterIn
-from polls.vote_transaction import vote_transaction
+from polls.vote_transaction import answer, tell, vote_transaction
 from polls.voters import Identity, voter_key
 
 
@@ -102,47 +103,69 @@ class _Desk:
         return self.state
 
 
-def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
-    """Decide and store a batch of votes in one transaction.
+class Decided(NamedTuple):
+    """What a batch comes to once `writes` are run and committed: then tell of `states`."""
 
-    Locks each poll concerned once, in id order; four statements a batch, and one for
-    each vote that replaces an earlier one. Tells `events.tallies_changed` after COMMIT.
+    outcomes: list[Outcome]
+    writes: list[Statement]
+    states: list[PollState]
+
+
+def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
+    """Decide and store a batch of votes in one transaction, waiting for the database.
+
+    Tells `events.tallies_changed` after COMMIT.
+
+    Raises:
+        DatabaseError: nothing of the batch was stored.
+    """
+    with vote_transaction():
+        decided = answer(decide_votes(batch))
+        for statement in decided.writes:
+            tell(*statement)
+    if decided.states:
+        events.tell_tallies_changed(decided.states)
+    return decided.outcomes
+
+
+def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
+    """Decide a batch of votes; to be asked and stored in one transaction.
+
+    Locks each poll concerned once, in id order; four statements a batch, one more for voter
+    codes, and one for each vote that replaces an earlier one.
 
     Args:
         batch: votes in order of arrival; two of one voter are decided in that order.
     Returns:
         One Outcome a vote, same order: accepted (with seq), repeated, replaced,
         retracted or refused.
-    Raises:
-        DatabaseError: nothing of the batch was stored.
     """
-    with vote_transaction():
-        states = vote_store.lock_polls({cast.ref for cast in batch})
-        now = datetime.now(UTC)
-        desks: dict[PollRef, _Desk] = {}
-        for state in states:
-            desks[state.id] = desks[state.code] = _Desk.open(state)
-        at = [desks.get(cast.ref) for cast in batch]
-        voters = [_voter_of(cast, desk) for cast, desk in zip(batch, at, strict=True)]
-        voters = _without_unusable_codes(voters, desks)
-        known = [one for one in voters if isinstance(one, VoterIn)]
-        for vote in vote_store.current_votes(known):
-            desks[vote.poll_id].current[vote.voter] = vote
-        decided = [
-            _decide(cast, desk, voter, now)
-            for cast, desk, voter in zip(batch, at, voters, strict=True)
-        ]
-        changed = [desk for state in states if (desk := desks[state.id]).appended]
-        vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded])
-        vote_store.append_votes([vote for desk in changed for vote in desk.appended.values()])
-        after = [desk.close() for desk in changed]
-        vote_store.save_tallies(after)
-    if after:
-        events.tell_tallies_changed(after)
-    return [
+    states = yield from vote_store.lock_polls({cast.ref for cast in batch})
+    now = datetime.now(UTC)
+    desks: dict[PollRef, _Desk] = {}
+    for state in states:
+        desks[state.id] = desks[state.code] = _Desk.open(state)
+    at = [desks.get(cast.ref) for cast in batch]
+    voters = [_voter_of(cast, desk) for cast, desk in zip(batch, at, strict=True)]
+    voters = yield from _without_unusable_codes(voters, desks)
+    known = [one for one in voters if isinstance(one, VoterIn)]
+    for vote in (yield from vote_store.current_votes(known)):
+        desks[vote.poll_id].current[vote.voter] = vote
+    decided = [
+        _decide(cast, desk, voter, now) for cast, desk, voter in zip(batch, at, voters, strict=True)
+    ]
+    changed = [desk for state in states if (desk := desks[state.id]).appended]
+    after = [desk.close() for desk in changed]
+    writes = [
+        *vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded]),
+        *vote_store.append_votes([vote for desk in changed for vote in desk.appended.values()]),
+        *vote_store.save_tallies(after),
+    ]
+    outcomes = [
         Outcome(one.verdict, one.vote, desk.state, one.error) if desk else one
         for one, desk in zip(decided, at, strict=True)
     ]
+    return Decided(outcomes, writes, after)
 
 
 def _voter_of(cast: Cast, desk: _Desk | None) -> _Voter:
@@ -156,7 +179,9 @@ def _voter_of(cast: Cast, desk: _Desk | None) -> _Voter:
     return VoterIn(state.id, state.epoch, key)
 
 
-def _without_unusable_codes(voters: list[_Voter], desks: dict[PollRef, _Desk]) -> list[_Voter]:
+def _without_unusable_codes(
+    voters: list[_Voter], desks: dict[PollRef, _Desk]
+) -> Asking[list[_Voter]]:
     by_code = {
         one
         for one in voters
@@ -164,7 +189,7 @@ def _without_unusable_codes(voters: list[_Voter], desks: dict[PollRef, _Desk]) -
     }
     if not by_code:
         return voters
-    unusable = vote_store.unusable_codes(by_code)
+    unusable = yield from vote_store.unusable_codes(by_code)
     return [errors.InvalidVoterCode() if one in unusable else one for one in voters]
 
 

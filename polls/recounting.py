@@ -12,6 +12,7 @@ from polls import events, vote_store
 from polls.domain import PollState, Tally, count_ballots
 from polls.models import Poll, Vote
 from polls.selectors import state_of
+from polls.vote_transaction import tell
 
 _CHUNK = 5_000
 
@@ -77,12 +78,10 @@ def _differences(
 
 
 def _write(state: PollState, tally: Tally, last_seq: int) -> None:
-    vote_store.save_tallies(
-        [
-            state._replace(
-                version=last_seq, voters=tally.voters, votes=tally.votes,
-                counts=tally.counts, stars=tally.stars,
-            )
-        ]
+    counted = state._replace(
+        version=last_seq, voters=tally.voters, votes=tally.votes,
+        counts=tally.counts, stars=tally.stars,
     )  # fmt: skip
+    for statement in vote_store.save_tallies([counted]):
+        tell(*statement)
     Poll.objects.filter(id=state.id).update(revision=state.revision + 1)

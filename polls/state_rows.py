@@ -35,7 +35,7 @@ def states_query(refs: Collection[PollRef], *, lock: bool = False) -> tuple[str,
     sql = _SELECT + (" OR ".join(found_by) or "false")
     if lock:
         sql += " ORDER BY id"
-        if connection.features.has_select_for_update:
+        if VENDOR == "postgresql":  # SQLite has one writer anyway
             sql += " FOR UPDATE"
     return sql, ids + codes
 

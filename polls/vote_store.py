@@ -1,26 +1,29 @@
 """The statements behind `recording`: few, wide, and the same on both databases.
 
-Written in SQL where the ORM's cost a row would bound the whole server; each function is
-one statement. Must be called inside `vote_transaction`, or another transaction.
+Written in SQL where the ORM's cost a row would bound the whole server. What reads is a
+generator that asks one statement; what writes returns statements. Whoever runs them does it
+inside `vote_transaction`, or another transaction.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
 from polls.domain import Marks, PollState
-from polls.models import Vote, VoterCode
 from polls.refs import PollRef
-from polls.state_rows import states_from, states_query, stored_uuids
-from polls.vote_transaction import query, tell
+from polls.state_rows import VENDOR, states_from, states_query, stored_uuids
+from polls.statement import Asking, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
+_USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
+_SUPERSEDE = (
+    "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"
+)
 # All votes as one parameter, which C writes and reads: on PostgreSQL a row costs a third of
 # one in VALUES, and SQLite's driver lets go of the interpreter's lock once, not for each row.
 _POSTGRESQL = {
@@ -28,12 +31,15 @@ _POSTGRESQL = {
         poll_id uuid, epoch integer, seq bigint, voter uuid, marks jsonb, cast_at timestamptz,
         is_current boolean, replaces bigint)""",  # noqa: S608 (no input in it)
     "current": f"{_CURRENT} = ANY (%s::uuid[])",
+    "usable": f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])",
 }
 _SQLITE = {
     "insert": f"""{_INSERT} SELECT {
         ", ".join(f"json_extract(value, '$[{place}]')" for place in range(8))
     } FROM json_each(%s)""",  # noqa: S608 (no input in it)
     "current": f"{_CURRENT} IN (SELECT value FROM json_each(%s))",  # noqa: S608
+    "usable": f"""{_USABLE} IN (SELECT value FROM json_each(%s))
+        AND voter IN (SELECT value FROM json_each(%s))""",  # noqa: S608 (no input in it)
 }
 _SAVE_ROW = (
     "UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s"
@@ -66,12 +72,13 @@ class StoredVote(NamedTuple):
     replaces: int | None = None
 
 
-def lock_polls(refs: Collection[PollRef]) -> list[PollState]:
+def lock_polls(refs: Collection[PollRef]) -> Asking[list[PollState]]:
     """Lock the polls that exist, in id order, so that no two batches can deadlock."""
-    return states_from(query(*states_query(refs, lock=True)))
+    rows = yield Statement(*states_query(refs, lock=True))
+    return states_from(rows)
 
 
-def current_votes(voters: Collection[VoterIn]) -> list[StoredVote]:
+def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
     """The current votes of these voters, of those who have one.
 
     Asks by the voter key alone, which belongs to one poll: were the poll named as well,
@@ -79,12 +86,12 @@ def current_votes(voters: Collection[VoterIn]) -> list[StoredVote]:
     """
     if not voters:
         return []
-    keys = stored_uuids(one.voter for one in voters)
-    if connection.vendor == "postgresql":
-        rows = query(_POSTGRESQL["current"], [f"{{{','.join(keys)}}}"])
+    keys = [_array(one.voter for one in voters)]
+    if VENDOR == "postgresql":
+        rows = yield Statement(_POSTGRESQL["current"], keys)
         found = [StoredVote(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
     else:
-        rows = query(_SQLITE["current"], [orjson.dumps(keys).decode()])
+        rows = yield Statement(_SQLITE["current"], keys)
         found = [_from_sqlite(*row) for row in rows]
     if not found:
         return []
@@ -92,35 +99,41 @@ def current_votes(voters: Collection[VoterIn]) -> list[StoredVote]:
     return [vote for vote in found if VoterIn(vote.poll_id, vote.epoch, vote.voter) in wanted]
 
 
-def unusable_codes(voters: Collection[VoterIn]) -> set[VoterIn]:
+def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
     """Those of these voters of `code` polls whose code is unknown or revoked."""
-    usable = VoterCode.objects.filter(
-        poll_id__in={one.poll_id for one in voters},
-        voter__in=[one.voter for one in voters],
-        revoked_at__isnull=True,
-    ).values_list("poll_id", "voter")
-    known = set(usable) if voters else set()
-    return {one for one in voters if (one.poll_id, one.voter) not in known}
+    parameters = [_array({one.poll_id for one in voters}), _array(one.voter for one in voters)]
+    if VENDOR == "postgresql":
+        usable = set((yield Statement(_POSTGRESQL["usable"], parameters)))
+    else:
+        rows = yield Statement(_SQLITE["usable"], parameters)
+        usable = {(UUID(poll_id), UUID(voter)) for poll_id, voter in rows}
+    return {one for one in voters if (one.poll_id, one.voter) not in usable}
 
 
-def supersede_votes(votes: Collection[StoredVote]) -> None:
+def _array(values: Iterable[UUID]) -> str:
+    """These UUIDs as one parameter."""
+    stored = stored_uuids(values)
+    return f"{{{','.join(stored)}}}" if VENDOR == "postgresql" else orjson.dumps(stored).decode()
+
+
+def supersede_votes(votes: Collection[StoredVote]) -> list[Statement]:
     """Mark these votes as no longer current; they stay in the record."""
-    for vote in votes:
-        Vote.objects.filter(poll_id=vote.poll_id, epoch=vote.epoch, seq=vote.seq).update(
-            is_current=False
-        )
+    poll_ids = stored_uuids(vote.poll_id for vote in votes)
+    return [
+        Statement(_SUPERSEDE, [poll_id, vote.epoch, vote.seq])
+        for vote, poll_id in zip(votes, poll_ids, strict=True)
+    ]
 
 
-def append_votes(votes: Sequence[StoredVote]) -> None:
+def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     """Add vote events to the record, in one statement."""
     if not votes:
-        return
-    if connection.vendor == "postgresql":
+        return []
+    if VENDOR == "postgresql":
         rows = orjson.dumps([vote._asdict() for vote in votes])
-        tell(_POSTGRESQL["insert"], [rows.decode()])
-    else:
-        rows = orjson.dumps([_for_sqlite(vote) for vote in votes])
-        tell(_SQLITE["insert"], [rows.decode()])
+        return [Statement(_POSTGRESQL["insert"], [rows.decode()])]
+    rows = orjson.dumps([_for_sqlite(vote) for vote in votes])
+    return [Statement(_SQLITE["insert"], [rows.decode()])]
 
 
 def _for_sqlite(vote: StoredVote) -> tuple[Any, ...]:
@@ -140,18 +153,16 @@ def _from_sqlite(
     )  # fmt: skip
 
 
-def save_tallies(states: Sequence[PollState]) -> None:
-    """Write each poll's totals and version, in one statement."""
+def save_tallies(states: Sequence[PollState]) -> list[Statement]:
+    """Write each poll's totals and version; on PostgreSQL in one statement."""
     rows = [
         (state.version, state.voters, state.votes, orjson.dumps(state.counts).decode(),
          None if state.stars is None else orjson.dumps(state.stars).decode(), poll_id)
         for state, poll_id in zip(states, stored_uuids(state.id for state in states), strict=True)
     ]  # fmt: skip
+    if VENDOR != "postgresql":
+        return [Statement(_SAVE_ROW, values) for values in rows]
     if not rows:
-        return
-    if connection.vendor == "postgresql":
-        sql = _SAVE_ROWS.format(rows=", ".join([_SAVED] * len(rows)))
-        tell(sql, [value for values in rows for value in values])
-        return
-    with connection.cursor() as cursor:
-        cursor.executemany(_SAVE_ROW, rows)
+        return []
+    sql = _SAVE_ROWS.format(rows=", ".join([_SAVED] * len(rows)))
+    return [Statement(sql, [value for values in rows for value in values])]

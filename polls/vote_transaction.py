@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db import DatabaseError, Error, connection, transaction
 
+from polls.statement import Asking, Result
+
 
 class _Open(threading.local):
     """This thread's transaction: statements that have not been sent; None without one."""
@@ -47,6 +49,17 @@ def vote_transaction() -> Iterator[None]:
         raise
     finally:
         _open.unsent = None
+
+
+def answer(asking: Asking[Result]) -> Result:
+    """What `asking` comes to when each statement it yields is answered."""
+    try:
+        statement = next(asking)
+        while True:
+            statement = asking.send(query(*statement))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

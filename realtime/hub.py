@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from polls.ballot_box import ballot_box
 from polls.domain import PollState
 from polls.errors import PollError, PollNotFound
 from polls.loop_reader import close_loop_reader
@@ -366,5 +367,6 @@ async def stop_hub() -> None:
     global _hub
     hub, _hub = _hub, None
     close_loop_reader()
+    ballot_box.close_loop_box()
     if hub is not None:
         await hub.stop()

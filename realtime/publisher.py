@@ -30,7 +30,7 @@ _SWEEP_SECONDS = 0.02
 
 
 class Publisher:
-    """Listens to `polls.events`; called in the threads that write."""
+    """Listens to `polls.events`; called in the threads that write, or on their event loop."""
 
     def __init__(self) -> None:
         self._newest: dict[UUID, PollState] = {}
@@ -124,7 +124,12 @@ class Publisher:
     # In a process without a hub
 
     def _send_now(self, poll_id: UUID, message: dict[str, Any]) -> None:
-        async_to_sync(self._send)([(poll_id, message)])
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            async_to_sync(self._send)([(poll_id, message)])
+        else:
+            self._spawn(self._send([(poll_id, message)]))
 
 
 async def _try(sending: Awaitable[None]) -> None:

@@ -37,9 +37,14 @@ MUTANTS = [
     Mutant(
         "a failed commit is answered as done", "stored",
         (Patch("polls/recording.py",
-               "    with vote_transaction():\n        states",
+               "    with vote_transaction():\n        decided",
                "    from contextlib import suppress\n    from django.db import DatabaseError\n"
-               "    with suppress(DatabaseError), vote_transaction():\n        states"),),
+               "    with suppress(DatabaseError), vote_transaction():\n        decided"),
+         Patch("polls/loop_box.py", "        writes = [self._connection",
+               "        settle(zip([one for _, one in self._batch], decided.outcomes))\n"
+               "        writes = [self._connection"),
+         Patch("polls/loop_box.py", "waiting = self._batch + self._gathered",
+               "waiting = self._gathered")),
         ("lose_a_commit",) * 3,
     ),
     Mutant(
@@ -57,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "earlier votes are not looked up", "once",
-        (Patch("polls/recording.py", "vote_store.current_votes(known)", "()"),
+        (Patch("polls/recording.py", "(yield from vote_store.current_votes(known))", "()"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
                "condition=models.Q(('is_current', True), ('seq', 0))")),
         ("lose_a_commits_answer",) * 3,

@@ -1,19 +1,19 @@
 """Results read on the event loop: fresh, and by the thread whenever that cannot be."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 
-from polls import errors, loop_reader, reading, services
+from polls import errors, loop_connection, loop_reader, reading, services
 from polls.loop_reader import LoopReader, close_loop_reader
 from polls.models import Poll
 from polls.recording import Cast, record_votes
 from polls.refs import PollRef
 from polls.voters import Identity
+from tests.polls.elsewhere import elsewhere, kill_backend
 from tests.realtime.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.servers]
@@ -24,27 +24,15 @@ def poll() -> Poll:
     return services.create_poll(question="?", options=["Red", "Green"])[0]
 
 
-async def elsewhere(work: Callable[[], Any]) -> None:
-    """Do this in a thread, and with a connection, of its own."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    await asyncio.to_thread(run)
-
-
 @pytest.fixture
 async def reader(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopReader]:
     """One that is connected."""
-    monkeypatch.setattr(loop_reader, "_ASKED_BEFORE_CONNECTING", 1)
+    monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)
     loop = asyncio.get_running_loop()
     found = loop_reader._readers[loop] = LoopReader(loop)
     with pytest.raises(errors.PollNotFound):
         await found.ask(uuid4())
-    await eventually(lambda: found._is_ready)
+    await eventually(lambda: found._connection.is_ready)
     yield found
     close_loop_reader()
 
@@ -96,14 +84,9 @@ async def test_a_poll_that_is_not_there(reader: LoopReader, poll: Poll) -> None:
 async def test_a_connection_that_dies_costs_nobody_an_answer(
     reader: LoopReader, poll: Poll, by_thread: list[Any]
 ) -> None:
-    pid = reader._connection.get_backend_pid()
-
-    def kill() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-
+    pid = reader._connection.backend_pid
     asked = [reader.ask(poll.id) for _ in range(3)]
-    await elsewhere(kill)
+    await elsewhere(lambda: kill_backend(pid))
     asked += [reader.ask(poll.id) for _ in range(3)]
     found = await asyncio.gather(*asked)
     assert {one.state.id for one in found} == {poll.id}

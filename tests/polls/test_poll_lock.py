@@ -20,7 +20,9 @@ from polls.domain import PollState, Verdict
 from polls.models import Poll, Vote
 from polls.recording import Cast, record_votes
 from polls.recounting import recount_poll
-from polls.refs import PollRef, polls_named
+from polls.refs import PollRef
+from polls.state_rows import states_from, states_query
+from polls.statement import Asking, Statement
 from polls.voters import Identity
 
 pytestmark = [
@@ -168,10 +170,10 @@ def polls_of_every_kind() -> list[Poll]:
     return [make_poll(kind) for kind in ("single", "multiple", "ranked", "rating")]
 
 
-def lock_nothing(refs: Collection[PollRef]) -> list[PollState]:
+def lock_nothing(refs: Collection[PollRef]) -> Asking[list[PollState]]:
     """`vote_store.lock_polls` with the lock taken out."""
-    rows = Poll.objects.filter(polls_named(refs)).order_by("id")
-    return [PollState(*row) for row in rows.values_list(*PollState._fields)]
+    rows = yield Statement(*states_query(refs))
+    return sorted(states_from(rows), key=lambda state: state.id)
 
 
 def test_a_storm_of_batches_leaves_every_tally_exact() -> None:
@@ -205,8 +207,8 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 ) -> None:
     both_have_read = threading.Barrier(2, timeout=DEADLINE_SECS)
 
-    def lock_nothing_together(refs: Collection[PollRef]) -> list[PollState]:
-        states = lock_nothing(refs)
+    def lock_nothing_together(refs: Collection[PollRef]) -> Asking[list[PollState]]:
+        states = yield from lock_nothing(refs)
         both_have_read.wait()
         return states
 
@@ -223,13 +225,13 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 class Gate:
     """Stops a batch between reading the polls and recording, as far as the lock lets it."""
 
-    def __init__(self, lock: Callable[[Collection[PollRef]], list[PollState]]) -> None:
+    def __init__(self, lock: Callable[[Collection[PollRef]], Asking[list[PollState]]]) -> None:
         self._lock = lock
         self.has_read = threading.Event()
         self.may_go_on = threading.Event()
 
-    def lock_polls(self, refs: Collection[PollRef]) -> list[PollState]:
-        states = self._lock(refs)
+    def lock_polls(self, refs: Collection[PollRef]) -> Asking[list[PollState]]:
+        states = yield from self._lock(refs)
         self.has_read.set()
         self.may_go_on.wait(DEADLINE_SECS)
         return states

@@ -15,6 +15,7 @@ from polls.domain import Kind, Verdict
 from polls.models import Poll, Vote
 from polls.recording import Cast, Outcome, record_votes
 from polls.recounting import recount_poll
+from polls.statement import Statement
 from polls.voters import Identity
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,9 +191,9 @@ def test_a_vote_that_the_database_refuses_does_not_take_its_neighbours_down(
     poll = make_poll()
     append = vote_store.append_votes
 
-    def append_one_without_time(votes: Sequence[vote_store.StoredVote]) -> None:
+    def append_one_without_time(votes: Sequence[vote_store.StoredVote]) -> list[Statement]:
         no_time: Any = None
-        append([one._replace(cast_at=no_time) if one.marks == [3] else one for one in votes])
+        return append([one._replace(cast_at=no_time) if one.marks == [3] else one for one in votes])
 
     monkeypatch.setattr(vote_store, "append_votes", append_one_without_time)
     outcomes = commit([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])

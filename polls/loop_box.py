@@ -1,0 +1,120 @@
+"""Votes committed on the event loop itself: the ballot box without its thread.
+
+The same promise and the same statements (`recording.decide_votes`): what gathers while a batch
+is under way shares the next one. Where a thread would have to win back the interpreter's lock
+after each answer of the database, the loop takes it up in its turn. Whatever goes wrong, the
+whole batch is left to the thread, which knows how to heal: a vote that was committed after
+all is answered as repeated there. PostgreSQL only.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import DatabaseError
+
+from polls import events
+from polls.group_worker import settle
+from polls.loop_connection import LoopConnection
+from polls.recording import Cast, Decided, Outcome, decide_votes
+from polls.statement import Asking
+
+logger = logging.getLogger(__name__)
+
+Waiting = tuple[Cast, "asyncio.Future[Outcome]"]
+
+
+class LoopBox:
+    """One connection of the event loop's own, and at most one batch under way.
+
+    Args:
+        batch_size: how many votes a batch takes at most.
+        pass_on: takes over votes that are to be answered by a thread.
+        on_commit: told of each committed batch and how many seconds it took.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        batch_size: int,
+        pass_on: Callable[[Sequence[Waiting]], None],
+        on_commit: Callable[[Sequence[Outcome], float], None],
+    ) -> None:
+        self._loop = loop
+        self._connection = LoopConnection(loop, self._fail)
+        self._batch_size = batch_size
+        self._pass_on = pass_on
+        self._on_commit = on_commit
+        self._gathered: list[Waiting] = []
+        self._batch: list[Waiting] = []  # under way
+        self._started = 0.0
+
+    def __len__(self) -> int:
+        """How many wait for the next batch."""
+        return len(self._gathered)
+
+    def is_ready(self) -> bool:
+        """Whether it takes votes; when not, it makes itself ready if asked often enough."""
+        if not self._connection.is_ready:
+            self._connection.prepare()
+        return self._connection.is_ready
+
+    def put(self, cast: Cast, future: "asyncio.Future[Outcome]") -> None:
+        """Answer this vote with the batch that begins when the loop's turn is over, or later."""
+        if not self._gathered and not self._batch:
+            self._loop.call_soon(self._begin)
+        self._gathered.append((cast, future))
+
+    def close(self) -> None:
+        """End the connection. Who waits is answered by the thread."""
+        self._connection.close()
+        waiting = self._batch + self._gathered
+        self._batch, self._gathered = [], []
+        if waiting:
+            self._pass_on(waiting)
+
+    # A batch
+
+    def _begin(self) -> None:
+        if self._batch or not self._gathered:
+            return
+        size = self._batch_size
+        self._batch, self._gathered = self._gathered[:size], self._gathered[size:]
+        self._started = time.perf_counter()
+        try:
+            deciding = decide_votes([cast for cast, _ in self._batch])
+            sql, parameters = next(deciding)
+            self._connection.run(f"BEGIN; {sql}", parameters, partial(self._decide, deciding))
+        except Exception as error:
+            self._connection.fail(error)
+
+    def _decide(self, deciding: Asking[Decided], cursor: Any) -> None:
+        try:
+            sql, parameters = deciding.send(cursor.fetchall())
+        except StopIteration as end:
+            self._commit(end.value)
+        else:
+            self._connection.run(sql, parameters, partial(self._decide, deciding))
+
+    def _commit(self, decided: Decided) -> None:
+        writes = [self._connection.mogrify(*statement) for statement in decided.writes]
+        self._connection.run(b"; ".join([*writes, b"COMMIT"]), None, partial(self._end, decided))
+
+    def _end(self, decided: Decided, cursor: Any) -> None:
+        if cursor.statusmessage != "COMMIT":
+            raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
+        batch, self._batch = self._batch, []
+        seconds = time.perf_counter() - self._started
+        settle((future, one) for (_, future), one in zip(batch, decided.outcomes, strict=True))
+        self._begin()  # the database works while this batch is told
+        self._on_commit(decided.outcomes, seconds)
+        if decided.states:
+            events.tell_tallies_changed(decided.states)
+
+    def _fail(self, error: Exception) -> None:
+        logger.info("votes are committed by the thread for now: %s", error)
+        self.close()

@@ -1,0 +1,27 @@
+"""Work in a thread, and with a database connection, of its own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import connection
+
+Result = TypeVar("Result")
+
+
+async def elsewhere(work: Callable[[], Result]) -> Result:
+    """What `work` returns, while the event loop goes on."""
+
+    def run() -> Result:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(run)
+
+
+def kill_backend(pid: int) -> None:
+    """End this process of PostgreSQL, and what it was doing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

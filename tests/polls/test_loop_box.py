@@ -1,0 +1,376 @@
+"""Votes committed on the event loop: by the same rules, and by the thread when that fails."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from polls import draining, errors, events, loop_connection, metrics, recording, services
+from polls.ballot_box import BallotBox, commit
+from polls.domain import Kind, read_ballot
+from polls.loop_box import LoopBox
+from polls.loop_connection import LoopConnection
+from polls.models import Poll, Vote
+from polls.recording import Cast, Outcome, record_votes
+from polls.recounting import recount_poll
+from polls.refs import PollRef
+from polls.voters import Identity, voter_key_of_code
+from tests.polls.elsewhere import elsewhere, kill_backend
+from tests.realtime.waiting import eventually
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.servers,
+    pytest.mark.usefixtures("no_screens"),
+]
+CODES = [f"CODE-{number}" for number in range(4)]
+
+
+def make_poll(kind: str = "single", policy: str = "device") -> Poll:
+    poll, _ = services.create_poll(
+        question="?", options=["Red", "Green", "Blue"], kind=kind, voter_policy=policy,
+        vote_change=True, max_choices=1 if kind == "single" else 3,
+    )  # fmt: skip
+    for number, code in enumerate(CODES[:-1] if policy == "code" else []):
+        poll.voter_codes.create(voter=voter_key_of_code(poll.id, code), number=number)
+    return poll
+
+
+@pytest.fixture
+def poll() -> Poll:
+    return make_poll()
+
+
+def cast(poll: Poll, name: str, choice: int = 1) -> Cast:
+    return Cast(poll.id, Identity(name, "", name), {"choices": [choice]})
+
+
+def told(answers: Sequence[Any]) -> list[str]:
+    """What became of each: a verdict, or the code of the refusal."""
+    found = []
+    for one in answers:
+        error = one.error if isinstance(one, Outcome) else one
+        found.append(one.verdict.value if error is None else error.code)
+    return found
+
+
+class Watched(BallotBox):
+    """Knows how many votes were left to the thread."""
+
+    left_to_thread = 0
+
+    def _take_over(self, asked: Any) -> None:
+        self.left_to_thread += len(asked)
+        super()._take_over(asked)
+
+    @property
+    def loop_box(self) -> LoopBox:
+        return self._loop_boxes[asyncio.get_running_loop()]
+
+    async def ask_all(self, batch: Sequence[Cast]) -> list[Any]:
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*map(self.ask, batch), return_exceptions=True)
+
+    async def connect(self, poll: Poll) -> None:
+        retraction = Cast(poll.id, Identity("nobody", "", ""), None)
+        assert told(await self.ask_all([retraction])) == ["not_voted"]
+        await eventually(lambda: self.loop_box.is_ready())
+        self.left_to_thread = 0
+
+
+@pytest.fixture
+async def box(monkeypatch: pytest.MonkeyPatch, poll: Poll) -> AsyncIterator[Watched]:
+    """One whose event loop has its own connection."""
+    monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)
+    monkeypatch.setattr(loop_connection, "_RECONNECT_SECONDS", 0)
+    found = Watched("box", commit, capacity=1000, round_size=50)
+    await found.connect(poll)
+    yield found
+    found.stop()
+
+
+async def assert_exact(poll: Poll, *, voters: int, version: int) -> None:
+    """The poll says this, and its record of votes says the same."""
+
+    def check() -> None:
+        poll.refresh_from_db()
+        assert (poll.voters, poll.version) == (voters, version)
+        assert recount_poll(poll.id) == []
+
+    await elsewhere(check)
+
+
+def before_statement(
+    monkeypatch: pytest.MonkeyPatch, beginning: str, act: Callable[[LoopConnection], None]
+) -> None:
+    """Do this once, when a statement that begins like this is about to be sent."""
+    run = LoopConnection.run
+    done: list[bool] = []
+
+    def watch(self: LoopConnection, sql: Any, parameters: Any, then: Any) -> None:
+        text = sql.decode() if isinstance(sql, bytes) else sql
+        if text.startswith(beginning) and not done:
+            done.append(True)
+            act(self)
+        run(self, sql, parameters, then)
+
+    monkeypatch.setattr(LoopConnection, "run", watch)
+
+
+async def test_a_turn_is_a_batch_and_the_thread_has_no_part(box: Watched, poll: Poll) -> None:
+    answers = await box.ask_all([cast(poll, f"voter {number}") for number in range(20)])
+    assert told(answers) == ["accepted"] * 20
+    assert [one.vote.seq for one in answers] == list(range(1, 21))
+    assert {one.state.version for one in answers} == {20}
+    assert box.left_to_thread == len(box) == 0
+    await assert_exact(poll, voters=20, version=20)
+
+
+async def test_a_batch_has_a_size(box: Watched, poll: Poll) -> None:
+    answers = await box.ask_all([cast(poll, f"voter {number}") for number in range(120)])
+    assert sorted({one.state.version for one in answers}) == [50, 100, 120]
+    assert box.left_to_thread == 0
+    await assert_exact(poll, voters=120, version=120)
+
+
+def some_casts(poll: Poll, chance: random.Random, number: int) -> list[Cast]:
+    refs: list[PollRef] = [poll.id, poll.code, poll.id, "ABSENT"]
+    ballots: list[Any] = [
+        {"choices": [1]}, {"choices": [2]}, {"choices": [3, 1]}, {"choices": [9]}, {}, None,
+        {"ratings": {"1": 5, "2": 1, "3": 2}}, {"ratings": {"1": 1, "2": 1, "3": 1}},
+        {"choices": [1, 2, 3]}, {"choices": "one"},
+    ]  # fmt: skip
+    return [
+        Cast(
+            chance.choice(refs),
+            Identity(name, name, name, account=None, voter_code=chance.choice([*CODES, None])),
+            chance.choice(ballots),
+        )
+        for name in chance.choices("abcdef", k=number)
+    ]
+
+
+async def test_both_drivers_decide_alike(box: Watched) -> None:
+    def make_polls() -> list[Poll]:
+        policies = ("device", "code", "open", "account")
+        return [make_poll(kind.value, policy) for kind in Kind for policy in policies]
+
+    ours, theirs = await elsewhere(make_polls), await elsewhere(make_polls)
+    seen: set[str] = set()
+    for mine, other in zip(ours, theirs, strict=True):
+        for seed in range(6):
+            on_loop = await box.ask_all(some_casts(mine, random.Random(seed), 12))
+            batch = some_casts(other, random.Random(seed), 12)
+            in_thread = await elsewhere(lambda batch=batch: record_votes(batch))  # type: ignore[misc]
+            assert told(on_loop) == told(in_thread)
+            for one, same in zip(on_loop, in_thread, strict=True):
+                assert (one.vote is None) == (same.vote is None)
+                if one.vote is not None and same.vote is not None:
+                    fields = ("epoch", "seq", "marks", "is_current", "replaces")
+                    assert [getattr(one.vote, name) for name in fields] == [
+                        getattr(same.vote, name) for name in fields
+                    ]
+                    assert type(one.vote.voter) is type(same.vote.voter)
+                    assert one.vote.cast_at.tzinfo is same.vote.cast_at.tzinfo
+            seen.update(told(on_loop))
+
+        def compare(mine: Poll = mine, other: Poll = other) -> None:
+            mine.refresh_from_db()
+            other.refresh_from_db()
+            for name in ("version", "voters", "votes", "counts", "stars"):
+                assert getattr(mine, name) == getattr(other, name)
+            assert recount_poll(mine.id) == []
+
+        await elsewhere(compare)
+    assert box.left_to_thread == 0
+    assert seen >= {"accepted", "repeated", "replaced", "retracted", "not_voted",
+                    "invalid_voter_code", "voter_required", "poll_not_found"}  # fmt: skip
+
+
+STATEMENTS = ["BEGIN; ", "SELECT poll_id, epoch", "INSERT INTO polls_vote"]
+
+
+@pytest.mark.parametrize("beginning", STATEMENTS)
+async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch, beginning: str
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def kill(self: LoopConnection) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(kill_backend, self.backend_pid).result()
+            pool.submit(connection.close).result()
+
+    before_statement(monkeypatch, beginning, kill)
+    answers = await box.ask_all([cast(poll, f"voter {number}") for number in range(80)])
+    assert told(answers) == ["accepted"] * 80
+    assert box.left_to_thread == 80
+    await assert_exact(poll, voters=80, version=80)
+    await eventually(lambda: box.loop_box.is_ready())  # and it heals
+    again = await box.ask_all([cast(poll, f"voter {number}") for number in range(80)])
+    assert told(again) == ["repeated"] * 80
+    assert box.left_to_thread == 80
+
+
+async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LoopBox._end
+    lost: list[bool] = []
+
+    def lose_the_first(self: LoopBox, decided: Any, cursor: Any) -> None:
+        if not lost:
+            lost.append(True)
+            raise OperationalError("server closed the connection unexpectedly")
+        real(self, decided, cursor)
+
+    monkeypatch.setattr(LoopBox, "_end", lose_the_first)
+    answers = await box.ask_all([cast(poll, name) for name in "abc"])
+    assert told(answers) == ["repeated"] * 3
+    await assert_exact(poll, voters=3, version=3)
+
+
+async def test_a_commit_that_the_server_made_a_rollback_is_none(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = LoopBox._end
+    statuses: list[str] = []
+
+    class RolledBack:
+        statusmessage = "ROLLBACK"
+
+    def refuse_the_first(self: LoopBox, decided: Any, cursor: Any) -> None:
+        statuses.append(cursor.statusmessage)
+        real(self, decided, RolledBack if len(statuses) == 1 else cursor)
+
+    monkeypatch.setattr(LoopBox, "_end", refuse_the_first)
+    assert told(await box.ask_all([cast(poll, "a")])) == ["repeated"]  # by the thread
+    assert statuses == ["COMMIT"]
+    assert box.left_to_thread == 1
+
+
+async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(state: Any, body: Any) -> Any:
+        if body["choices"] == [3]:
+            raise RuntimeError("a bug")
+        return read_ballot(state, body)
+
+    monkeypatch.setattr(recording, "read_ballot", read)
+    answers = await box.ask_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
+    assert told(answers) == ["accepted", "server_error", "accepted"]
+    await assert_exact(poll, voters=2, version=2)
+
+
+@pytest.mark.parametrize("beginning", STATEMENTS)
+async def test_a_statement_that_fails_is_left_to_the_thread(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch, beginning: str
+) -> None:
+    run = LoopConnection.run
+    broken: list[bool] = []
+
+    def break_one(self: LoopConnection, sql: Any, parameters: Any, then: Any) -> None:
+        if (sql if isinstance(sql, str) else sql.decode()).startswith(beginning) and not broken:
+            broken.append(True)
+            sql, parameters = "SELECT 1 / 0", None
+        run(self, sql, parameters, then)
+
+    monkeypatch.setattr(LoopConnection, "run", break_one)
+    told_states: list[Any] = []
+    monkeypatch.setattr(events, "tell_tallies_changed", told_states.append)
+    answers = await box.ask_all([cast(poll, name) for name in "abc"])
+    assert told(answers) == ["accepted"] * 3
+    assert box.left_to_thread == 3
+    assert [[state.version for state in states] for states in told_states] == [[3]]
+    await assert_exact(poll, voters=3, version=3)
+
+
+async def test_while_a_poll_is_locked_votes_gather_and_no_more_than_there_is_room_for(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(box, "_capacity", 4)
+    has_locked, may_go = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Poll.objects.select_for_update().get(id=poll.id)
+            loop.call_soon_threadsafe(has_locked.set)
+            asyncio.run_coroutine_threadsafe(may_go.wait(), loop).result(20)
+
+    holding = asyncio.create_task(elsewhere(hold))
+    await has_locked.wait()
+    first = [box.ask(cast(poll, name)) for name in "ab"]
+    await eventually(lambda: not len(box))  # they are under way
+    waiting = [box.ask(cast(poll, name)) for name in "cdef"]
+    assert len(box) == 4
+    refused = box.ask(cast(poll, "g"))
+    assert isinstance(refused.exception(), errors.Overloaded)
+    may_go.set()
+    answers = await asyncio.gather(*first, *waiting)
+    await holding
+    assert told(answers) == ["accepted"] * 6
+    assert [one.state and one.state.version for one in answers] == [2, 2, 6, 6, 6, 6]
+    assert box.left_to_thread == 0
+
+
+async def test_one_who_goes_away_takes_nobody_along(box: Watched, poll: Poll) -> None:
+    first, second = box.ask(cast(poll, "a")), box.ask(cast(poll, "b"))
+    first.cancel()
+    assert (await second).vote.seq == 2  # type: ignore[union-attr]
+    await assert_exact(poll, voters=2, version=2)
+
+
+async def test_who_waits_when_the_loop_box_ends_is_answered(box: Watched, poll: Poll) -> None:
+    under_way = box.ask(cast(poll, "a"))
+    await asyncio.sleep(0)
+    gathered = box.ask(cast(poll, "b"))
+    box.close_loop_box()
+    later = box.ask(cast(poll, "c"))
+    async with asyncio.timeout(10):
+        answers = [await one for one in (under_way, gathered, later)]
+    assert {*told(answers)} <= {"accepted", "repeated"}
+    await assert_exact(poll, voters=3, version=3)
+
+
+async def test_a_process_that_drains_leaves_votes_to_the_thread(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "_is_draining", True)
+    assert told(await box.ask_all([cast(poll, "a")])) == ["accepted"]
+    assert box.left_to_thread == 1
+
+
+async def test_a_loop_and_threads_on_the_same_polls_are_exact(box: Watched, poll: Poll) -> None:
+    other = await elsewhere(make_poll)
+    batches = [
+        [cast(random.choice([poll, other]), random.choice("abcdefgh"), random.choice([1, 2]))
+         for _ in range(10)] for _ in range(30)
+    ]  # fmt: skip
+    by_thread = asyncio.gather(*(elsewhere(lambda b=b: commit(b)) for b in batches[::2]))  # type: ignore[misc]
+    for batch in batches[1::2]:
+        assert {*told(await box.ask_all(batch))} <= {"accepted", "repeated", "replaced"}
+    for answers in await by_thread:
+        assert {*told(answers)} <= {"accepted", "repeated", "replaced"}
+
+    def check() -> None:
+        for one in (poll, other):
+            assert recount_poll(one.id) == []
+            seqs = Vote.objects.filter(poll=one).order_by("seq").values_list("seq", flat=True)
+            assert list(seqs) == list(range(1, len(seqs) + 1))
+
+    await elsewhere(check)
+    assert box.left_to_thread == 0
+
+
+async def test_batches_are_measured(
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "count_outcomes", counted.extend)
+    await box.ask_all([cast(poll, "a"), cast(poll, "a"), cast(poll, "b", 9)])
+    assert counted == ["accepted", "repeated", "invalid_option"]
