@@ -140,17 +140,29 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
         One Outcome a vote, same order: accepted (with seq), repeated, replaced,
         retracted or refused.
     """
-    states = yield from vote_store.lock_polls({cast.ref for cast in batch})
+    foreseen = [_foresee(cast) for cast in batch]
+    looked_up = {one.voter for one in foreseen if one}
+    states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
     desks: dict[PollRef, _Desk] = {}
     for state in states:
         desks[state.id] = desks[state.code] = _Desk.open(state)
+        _note_policy(state)
     at = [desks.get(cast.ref) for cast in batch]
-    voters = [_voter_of(cast, desk) for cast, desk in zip(batch, at, strict=True)]
+    voters = [
+        _voter_of(cast, desk, guess) for cast, desk, guess in zip(batch, at, foreseen, strict=True)
+    ]
     voters = yield from _without_unusable_codes(voters, desks)
     known = [one for one in voters if isinstance(one, VoterIn)]
-    for vote in (yield from vote_store.current_votes(known)):
-        desks[vote.poll_id].current[vote.voter] = vote
+    if votes is None:
+        votes = yield from vote_store.current_votes(known)
+    else:
+        unforeseen = [one for one in known if one.voter not in looked_up]
+        votes += yield from vote_store.current_votes(unforeseen)
+    for vote in votes:
+        desk = desks.get(vote.poll_id)
+        if desk is not None and desk.state.epoch == vote.epoch:
+            desk.current[vote.voter] = vote
     decided = [
         _decide(cast, desk, voter, now) for cast, desk, voter in zip(batch, at, voters, strict=True)
     ]
@@ -168,10 +180,41 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     return Decided(outcomes, writes, after)
 
 
-def _voter_of(cast: Cast, desk: _Desk | None) -> _Voter:
+class _Foreseen(NamedTuple):
+    """Who casts a vote, if the poll's policy is still what it was at the last batch."""
+
+    policy: str
+    voter: UUID
+
+
+# Policies by poll. Only a guess: what stands in the locked row decides.
+_policies: dict[PollRef, tuple[UUID, str]] = {}
+_MOST_POLICIES = 20_000
+
+
+def _note_policy(state: PollState) -> None:
+    if len(_policies) >= _MOST_POLICIES:
+        _policies.clear()
+    _policies[state.id] = _policies[state.code] = (state.id, state.voter_policy)
+
+
+def _foresee(cast: Cast) -> _Foreseen | None:
+    known = _policies.get(cast.ref)
+    if known is None:
+        return None
+    poll_id, policy = known
+    try:
+        return _Foreseen(policy, voter_key(poll_id, policy, cast.identity))
+    except errors.PollError:
+        return None
+
+
+def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
     if desk is None:
         return None
     state = desk.state
+    if foreseen and foreseen.policy == state.voter_policy:
+        return VoterIn(state.id, state.epoch, foreseen.voter)
     try:
         key = voter_key(state.id, state.voter_policy, cast.identity)
     except errors.PollError as error:

@@ -16,14 +16,17 @@ from polls.refs import PollRef
 
 # Asked once: on an event loop every task would make a connection object to look at it.
 VENDOR = connection.vendor
-_SELECT = f"SELECT {', '.join(PollState._fields)} FROM polls_poll WHERE "  # noqa: S608 (no input)
+COLUMNS = ", ".join(PollState._fields)
 
 
-def states_query(refs: Collection[PollRef], *, lock: bool = False) -> tuple[str, list[str]]:
+def states_query(
+    refs: Collection[PollRef], *, lock: bool = False, columns: str = COLUMNS
+) -> tuple[str, list[str]]:
     """SQL and parameters that select the polls which `refs` name.
 
     Args:
         lock: lock them, in id order, so that no two batches can deadlock.
+        columns: COLUMNS for `states_from`.
     """
     ids = stored_uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
@@ -32,7 +35,7 @@ def states_query(refs: Collection[PollRef], *, lock: bool = False) -> tuple[str,
         found_by.append(f"id IN ({', '.join(['%s'] * len(ids))})")
     if codes:
         found_by.append(f"code IN ({', '.join(['%s'] * len(codes))})")
-    sql = _SELECT + (" OR ".join(found_by) or "false")
+    sql = f"SELECT {columns} FROM polls_poll WHERE {' OR '.join(found_by) or 'false'}"  # noqa: S608
     if lock:
         sql += " ORDER BY id"
         if VENDOR == "postgresql":  # SQLite has one writer anyway

@@ -14,7 +14,7 @@ import orjson
 
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
-from polls.state_rows import VENDOR, states_from, states_query, stored_uuids
+from polls.state_rows import COLUMNS, VENDOR, states_from, states_query, stored_uuids
 from polls.statement import Asking, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
@@ -31,6 +31,8 @@ _POSTGRESQL = {
         poll_id uuid, epoch integer, seq bigint, voter uuid, marks jsonb, cast_at timestamptz,
         is_current boolean, replaces bigint)""",  # noqa: S608 (no input in it)
     "current": f"{_CURRENT} = ANY (%s::uuid[])",
+    "current as well": f"""{COLUMNS}, (SELECT jsonb_agg(jsonb_build_array({_VOTE_COLUMNS}))
+        FROM polls_vote WHERE is_current AND voter = ANY (%s::uuid[]))""",  # noqa: S608
     "usable": f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])",
 }
 _SQLITE = {
@@ -72,10 +74,44 @@ class StoredVote(NamedTuple):
     replaces: int | None = None
 
 
-def lock_polls(refs: Collection[PollRef]) -> Asking[list[PollState]]:
-    """Lock the polls that exist, in id order, so that no two batches can deadlock."""
-    rows = yield Statement(*states_query(refs, lock=True))
-    return states_from(rows)
+class Locked(NamedTuple):
+    """Polls under lock, in id order; `votes` is None where no votes were looked up with them."""
+
+    states: list[PollState]
+    votes: list[StoredVote] | None
+
+
+def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Asking[Locked]:
+    """Lock the polls that exist, in id order, so that no two batches can deadlock.
+
+    Args:
+        voters: voter keys whose current votes are read once the locks are held: on
+            PostgreSQL, where that saves a trip.
+    """
+    lock, parameters = states_query(refs, lock=True)
+    if not voters or VENDOR != "postgresql":
+        return Locked(states_from((yield Statement(lock, parameters))), None)
+    lock, _ = states_query(refs, lock=True, columns="1")
+    # A statement of its own, which sees what was committed while the lock was waited for.
+    read, _ = states_query(refs, columns=_POSTGRESQL["current as well"])
+    rows = yield Statement(
+        f"{lock}; {read} ORDER BY id", [*parameters, _array(voters), *parameters]
+    )
+    found = rows[0][-1] if rows else None
+    return Locked(
+        states_from([row[:-1] for row in rows]),
+        [_from_json(*vote) for vote in orjson.loads(found)] if found else [],
+    )
+
+
+def _from_json(
+    poll_id: str, epoch: int, seq: int, voter: str, marks: Marks, cast_at: str,
+    is_current: bool, replaces: int | None,
+) -> StoredVote:  # fmt: skip
+    return StoredVote(
+        UUID(poll_id), epoch, seq, UUID(voter), marks,
+        datetime.fromisoformat(cast_at), is_current, replaces,
+    )  # fmt: skip
 
 
 def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:

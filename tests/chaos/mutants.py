@@ -62,7 +62,7 @@ MUTANTS = [
     ),
     Mutant(
         "earlier votes are not looked up", "once",
-        (Patch("polls/recording.py", "(yield from vote_store.current_votes(known))", "()"),
+        (Patch("polls/recording.py", "for vote in votes:", "for vote in ():"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
                "condition=models.Q(('is_current', True), ('seq', 0))")),
         ("lose_a_commits_answer",) * 3,

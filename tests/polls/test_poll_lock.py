@@ -10,19 +10,21 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import Error, OperationalError, connection
 
 from polls import recording, services, vote_store
-from polls.domain import PollState, Verdict
+from polls.domain import Verdict
 from polls.models import Poll, Vote
 from polls.recording import Cast, record_votes
 from polls.recounting import recount_poll
 from polls.refs import PollRef
 from polls.state_rows import states_from, states_query
 from polls.statement import Asking, Statement
+from polls.vote_store import Locked
 from polls.voters import Identity
 
 pytestmark = [
@@ -170,10 +172,10 @@ def polls_of_every_kind() -> list[Poll]:
     return [make_poll(kind) for kind in ("single", "multiple", "ranked", "rating")]
 
 
-def lock_nothing(refs: Collection[PollRef]) -> Asking[list[PollState]]:
+def lock_nothing(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Asking[Locked]:
     """`vote_store.lock_polls` with the lock taken out."""
     rows = yield Statement(*states_query(refs))
-    return sorted(states_from(rows), key=lambda state: state.id)
+    return Locked(sorted(states_from(rows), key=lambda state: state.id), None)
 
 
 def test_a_storm_of_batches_leaves_every_tally_exact() -> None:
@@ -207,10 +209,10 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 ) -> None:
     both_have_read = threading.Barrier(2, timeout=DEADLINE_SECS)
 
-    def lock_nothing_together(refs: Collection[PollRef]) -> Asking[list[PollState]]:
-        states = yield from lock_nothing(refs)
+    def lock_nothing_together(refs: Collection[PollRef], _: Any) -> Asking[Locked]:
+        locked = yield from lock_nothing(refs)
         both_have_read.wait()
-        return states
+        return locked
 
     poll = make_poll("single")
     monkeypatch.setattr(vote_store, "lock_polls", lock_nothing_together)
@@ -225,16 +227,16 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 class Gate:
     """Stops a batch between reading the polls and recording, as far as the lock lets it."""
 
-    def __init__(self, lock: Callable[[Collection[PollRef]], Asking[list[PollState]]]) -> None:
+    def __init__(self, lock: Callable[..., Asking[Locked]]) -> None:
         self._lock = lock
         self.has_read = threading.Event()
         self.may_go_on = threading.Event()
 
-    def lock_polls(self, refs: Collection[PollRef]) -> Asking[list[PollState]]:
-        states = yield from self._lock(refs)
+    def lock_polls(self, refs: Collection[PollRef], voters: Collection[UUID]) -> Asking[Locked]:
+        locked = yield from self._lock(refs, voters)
         self.has_read.set()
         self.may_go_on.wait(DEADLINE_SECS)
-        return states
+        return locked
 
 
 def close_during_a_vote(gate: Gate, poll: Poll) -> datetime | None:

@@ -215,7 +215,7 @@ def test_while_the_database_is_away_every_vote_is_told_so(monkeypatch: pytest.Mo
     poll = make_poll()
     tries = 0
 
-    def refuse(_: Any) -> Any:
+    def refuse(*_: Any) -> Any:
         nonlocal tries
         tries += 1
         raise OperationalError("connection refused")
@@ -345,3 +345,17 @@ def random_body(kind: Kind, order: random.Random) -> dict[str, Any]:
     if kind == Kind.RATING:
         return {"ratings": {str(option): order.randint(1, 5) for option in chosen}}
     return {"choices": chosen}
+
+
+def test_a_guess_at_the_policy_that_is_wrong_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poll = make_poll()
+    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    for guess in ("open", "ip", "code"):
+        monkeypatch.setitem(recording._policies, poll.id, (poll.id, guess))
+        assert verdicts(commit([cast(poll, "a", 1), cast(poll, guess, 1)])) == [
+            "repeated",
+            "accepted",
+        ]
+    assert_exact(poll, voters=4, version=4)
