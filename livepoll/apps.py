@@ -1,10 +1,8 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.backends.signals import connection_created
-
-# Far longer than any transaction of ours rests between two statements.
-IDLE_IN_TRANSACTION_SECONDS = 10
 
 
 class LivepollConfig(AppConfig):
@@ -21,7 +19,6 @@ def bound_idle_transactions(connection: Any, **_: Any) -> None:
     by default after two hours.
     """
     if connection.vendor == "postgresql":
+        seconds = settings.IDLE_IN_TRANSACTION_SECONDS
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'"
-            )
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{seconds}s'")

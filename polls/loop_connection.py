@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import psycopg2
+from django.conf import settings
 from django.db import connection
 from psycopg2 import extensions
 from psycopg2.extras import register_default_jsonb
@@ -123,7 +124,10 @@ class LoopConnection:
 
     def _make_ready(self, _: Any) -> None:
         register_default_jsonb(conn_or_curs=self._connection, loads=lambda text: text)
-        self.run("SET TIME ZONE 'UTC'", None, self._be_ready)
+        seconds = settings.IDLE_IN_TRANSACTION_SECONDS
+        # As on Django's connections: a process that hangs must not keep a poll's lock.
+        idle = f"SET idle_in_transaction_session_timeout = '{seconds}s'"
+        self.run(f"SET TIME ZONE 'UTC'; {idle}", None, self._be_ready)
 
     def _be_ready(self, _: Any) -> None:
         self._is_ready = True

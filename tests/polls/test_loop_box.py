@@ -376,6 +376,15 @@ async def test_a_loop_and_threads_on_the_same_polls_are_exact(box: Watched, poll
     assert box.left_to_thread == 0
 
 
+async def test_a_transaction_that_rests_is_ended_as_on_every_connection(box: Watched) -> None:
+    shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    box.loop_box._connection.run(
+        "SHOW idle_in_transaction_session_timeout", None,
+        lambda cursor: shown.set_result(cursor.fetchall()),
+    )  # fmt: skip
+    assert await shown == [("10s",)]
+
+
 async def test_batches_are_measured(
     box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -96,3 +96,13 @@ async def test_acts_of_the_owner_are_told_at_once(
     await eventually(lambda: layer.sent)
     assert layer.sent[-1][1]["type"] == messages.POLL
     assert layer.sent[-1][1]["deleted"] is (act == "delete")
+
+
+async def test_a_loop_without_a_hub_tells_too_and_does_not_wait(
+    layer: ListeningLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "hub_if_running", lambda: None)
+    poll_id = uuid4()
+    publisher.publisher.on_poll_changed(poll_id, deleted=False)
+    assert layer.sent == []
+    await eventually(lambda: [one["poll"] for _, one in layer.sent] == [poll_id.hex])
