@@ -68,7 +68,10 @@ class BallotBox(GroupWorker[Cast, Outcome]):
     _loop_boxes: dict[asyncio.AbstractEventLoop, LoopBox] = {}
 
     def __len__(self) -> int:
-        return super().__len__() + sum(len(box) for box in self._loop_boxes.values())
+        waiting = super().__len__()
+        for box in self._loop_boxes.values():  # not sum(): each vote asks
+            waiting += len(box)
+        return waiting
 
     def close_loop_box(self) -> None:
         """Leave the votes of the event loop that runs to the thread, and end its connection."""
