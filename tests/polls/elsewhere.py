@@ -23,5 +23,8 @@ async def elsewhere(work: Callable[[], Result]) -> Result:
 
 def kill_backend(pid: int) -> None:
     """End this process of PostgreSQL, and what it was doing."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    finally:
+        connection.close()

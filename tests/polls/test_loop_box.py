@@ -3,10 +3,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from polls import draining, errors, events, loop_connection, metrics, recording, services
 from polls.ballot_box import BallotBox, commit
@@ -206,12 +207,9 @@ def beginning(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
     box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch, beginning: str
 ) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     def kill(self: LoopConnection) -> None:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(kill_backend, self.backend_pid).result()
-            pool.submit(connection.close).result()
 
     before_statement(monkeypatch, beginning, kill)
     answers = await box.ask_all([cast(poll, f"voter {number}") for number in range(80)])
