@@ -111,9 +111,9 @@ class LoopBox:
         seconds = time.perf_counter() - self._started
         settle((future, one) for (_, future), one in zip(batch, decided.outcomes, strict=True))
         self._begin()  # the database works while this batch is told
-        self._on_commit(decided.outcomes, seconds)
         if decided.states:
             events.tell_tallies_changed(decided.states)
+        self._on_commit(decided.outcomes, seconds)
 
     def _fail(self, error: Exception) -> None:
         logger.info("votes are committed by the thread for now: %s", error)

@@ -141,7 +141,9 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
         retracted or refused.
     """
     foreseen = [_foresee(cast) for cast in batch]
-    looked_up = {one.voter for one in foreseen if one}
+    # Not where a poll may be new: it could come between the lock and what is read with it.
+    is_all_known = all(cast.ref in _policies for cast in batch)
+    looked_up = {one.voter for one in foreseen if one} if is_all_known else set()
     states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
     desks: dict[PollRef, _Desk] = {}
@@ -181,8 +183,9 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
 
 
 class _Foreseen(NamedTuple):
-    """Who casts a vote, if the poll's policy is still what it was at the last batch."""
+    """Who casts a vote, if poll and policy are still what they were at the last batch."""
 
+    poll_id: UUID
     policy: str
     voter: UUID
 
@@ -204,7 +207,7 @@ def _foresee(cast: Cast) -> _Foreseen | None:
         return None
     poll_id, policy = known
     try:
-        return _Foreseen(policy, voter_key(poll_id, policy, cast.identity))
+        return _Foreseen(poll_id, policy, voter_key(poll_id, policy, cast.identity))
     except errors.PollError:
         return None
 
@@ -213,7 +216,7 @@ def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Vo
     if desk is None:
         return None
     state = desk.state
-    if foreseen and foreseen.policy == state.voter_policy:
+    if foreseen and foreseen[:2] == (state.id, state.voter_policy):
         return VoterIn(state.id, state.epoch, foreseen.voter)
     try:
         key = voter_key(state.id, state.voter_policy, cast.identity)

@@ -316,7 +316,8 @@ class Hub:
                     del self._empty_since[poll_id]
                 elif now - since > _EMPTY_ROOM_SECONDS:
                     self._drop(room)
-            if self._dismissed >= max(_LEAVINGS, self._admitted) and self._dismissed == before:
+            is_calm = self._dismissed - before <= max(10, self._admitted // 20)
+            if self._dismissed >= max(_LEAVINGS, self._admitted) and is_calm:
                 self._dismissed = 0
                 give_back()
             before = self._dismissed

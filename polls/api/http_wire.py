@@ -3,19 +3,20 @@ as one piece.
 
 Each message of ASGI's `send` is a system call there, and one that wakes whoever waits at the
 other end. A batch of votes, or a round of readers, is answered in one turn of the event loop:
-their answers are laid aside and written one after the other when it ends, so that the other
-end wakes once. Whatever is not plainly ready is left to the server's `receive` and `send`.
+who has an answer waits for the turn to end, so that all are written one right after the other
+and the other end wakes once. Whatever is not plainly ready is left to the server's `receive`
+and `send`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 Header = tuple[bytes, bytes]
 
-_waiting: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
+_waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
 # The server makes new ones each second, for their Date.
 _server_headers: tuple[list[Header], bytes] = ([], b"")
 
@@ -25,7 +26,9 @@ def body_at_hand(receive: Any) -> bytes | None:
     cycle = getattr(receive, "__self__", None)
     if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected:
         return None
-    return bytes(cycle.body)
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.message_event.clear()  # what comes next is that the client has gone
+    return body
 
 
 def encode_headers(headers: Sequence[Header]) -> bytes:
@@ -33,19 +36,21 @@ def encode_headers(headers: Sequence[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def write_answer(
+async def write_answer(
     send: Any, status: int, standing: bytes, headers: Sequence[Header], body: bytes
 ) -> bool:
-    """Answer past an ASGI `send`: whether it did, or will when this turn of the loop ends.
+    """Answer past an ASGI `send` when this turn of the loop ends: whether it did.
 
     Args:
         standing: header lines, by `encode_headers`; `headers` come after them. None of them
             holds what a client sent unchecked: nobody looks for line ends in them here.
     """
     cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle:
+        return False
+    await _end_of_turn()
     if (
-        type(cycle) is not RequestResponseCycle
-        or cycle.response_started
+        cycle.response_started
         or cycle.disconnected
         or not cycle.keep_alive
         or cycle.access_log
@@ -54,37 +59,40 @@ def write_answer(
         or cycle.scope["method"] == "HEAD"
     ):
         return False
-    answer = b"%b%b%b%b\r\n%b" % (
-        STATUS_LINE[status],
-        _encoded_server_headers(cycle.default_headers),
-        standing,
-        encode_headers(headers),
-        body,
+    # From here on what Uvicorn's `send` does.
+    cycle.response_started = True
+    cycle.transport.write(
+        b"%b%b%b%b\r\n%b"
+        % (
+            STATUS_LINE[status],
+            _encoded_server_headers(cycle.default_headers),
+            standing,
+            encode_headers(headers),
+            body,
+        )
     )
-    # From here on what Uvicorn's `send` does with an answer's last byte.
-    cycle.response_started = cycle.response_complete = True
-    transport, tell_receive, on_response = (
-        cycle.transport, cycle.message_event.set, cycle.on_response
-    )  # fmt: skip
-
-    def write() -> None:
-        if not transport.is_closing():
-            transport.write(answer)
-        tell_receive()
-        on_response()
-
-    loop = asyncio.get_running_loop()
-    waiting = _waiting.get(loop)
-    if waiting is None:
-        waiting = _waiting[loop] = []
-        loop.call_soon(_write_all, loop)
-    waiting.append(write)
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
     return True
 
 
-def _write_all(loop: asyncio.AbstractEventLoop) -> None:
-    for write in _waiting.pop(loop):
-        write()
+def _end_of_turn() -> "asyncio.Future[None]":
+    """Done when all that the event loop has ready by now has run."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    waiting = _waiting.get(loop)
+    if waiting is None:
+        waiting = _waiting[loop] = []
+        loop.call_soon(_end_turn, loop)
+    waiting.append(future)
+    return future
+
+
+def _end_turn(loop: asyncio.AbstractEventLoop) -> None:
+    for future in _waiting.pop(loop):
+        if not future.done():
+            future.set_result(None)
 
 
 def _encoded_server_headers(headers: list[Header]) -> bytes:

@@ -228,7 +228,7 @@ async def respond(
     standing, encoded = _standing_headers(content_type, cache_control)
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if write_answer(send, status, encoded, headers, body):
+    if await write_answer(send, status, encoded, headers, body):
         return
     start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
     await send(start)

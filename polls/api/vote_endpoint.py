@@ -108,8 +108,9 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
 async def _results_for(state: PollState, caller: Caller) -> bytes:
     """The results to send with a vote's answer, as JSON; null for who may not see them."""
     global _newest
-    if state is _newest[0]:
-        return _newest[1]
+    newest, results = _newest
+    if state is newest:
+        return results
     now = datetime.now(UTC)
     status = state.status_at(now)
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)

@@ -8,6 +8,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from livepoll.door_guard import guarded
 from polls.api import lean
 from polls.api.lean import LeanRequest, respond
 
@@ -68,8 +69,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await respond(send, status, b"" if status == 304 else b"got " + body, [(b"etag", b'"1"')])
 
 
-def connected() -> tuple[HttpToolsProtocol, Transport]:
-    config = Config(application, access_log=False)
+def connected(app: Any = application) -> tuple[HttpToolsProtocol, Transport]:
+    config = Config(app, access_log=False)
     config.load()
     state = ServerState()
     state.default_headers = [DATE]
@@ -83,7 +84,7 @@ async def answers(pieces: list[bytes]) -> tuple[Transport, HttpToolsProtocol]:
     protocol, transport = connected()
     for piece in pieces:
         protocol.data_received(piece)
-        for _ in range(12):
+        for _ in range(30):
             await asyncio.sleep(0)
     assert not protocol.tasks
     if protocol.timeout_keep_alive_task is not None:
@@ -91,11 +92,15 @@ async def answers(pieces: list[bytes]) -> tuple[Transport, HttpToolsProtocol]:
     return transport, protocol
 
 
+async def never(*_: Any) -> bool:
+    return False
+
+
 @pytest.mark.parametrize("case", REQUESTS)
 async def test_both_ways_answer_the_same(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short, protocol = await answers(REQUESTS[case])
     with monkeypatch.context() as patched:
-        patched.setattr(lean, "write_answer", lambda *_: False)
+        patched.setattr(lean, "write_answer", never)
         patched.setattr(lean, "body_at_hand", lambda _: None)
         long, as_ever = await answers(REQUESTS[case])
     assert b"".join(short.writes) == b"".join(long.writes)
@@ -115,8 +120,8 @@ async def test_answers_of_one_turn_are_written_when_it_ends() -> None:
     order: list[str] = []
 
     async def answer(number: int, cycle: Any) -> None:
+        order.append(f"made {number}")
         await respond(cycle.send, 200, b"", [])
-        order.append(f"answered {number}")
 
     cycles = []
     for number in range(2):
@@ -127,16 +132,57 @@ async def test_answers_of_one_turn_are_written_when_it_ends() -> None:
         cast(Any, transport).write = lambda _, number=number: order.append(f"written {number}")
         cycles.append((number, protocol.cycle))
     await asyncio.gather(*(answer(number, cycle) for number, cycle in cycles))
-    await asyncio.sleep(0)
-    assert order == ["answered 0", "answered 1", "written 0", "written 1"]
+    assert order == ["made 0", "made 1", "written 0", "written 1"]
 
 
-async def test_who_has_gone_by_then_is_not_written_to() -> None:
+async def test_who_is_cancelled_meanwhile_takes_nobody_along() -> None:
     protocol, transport = connected()
-    protocol.data_received(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    protocol.data_received(REQUESTS["get"][0])
     for task in protocol.tasks:
         task.cancel()
-    await respond(cast(Any, protocol.cycle).send, 200, b"", [])
-    transport.close()
+    answering = [
+        asyncio.create_task(respond(cast(Any, protocol.cycle).send, 200, b"", [])) for _ in "ab"
+    ]
     await asyncio.sleep(0)
-    assert not transport.writes
+    answering[0].cancel()
+    await answering[1]
+    assert len(transport.writes) == 1
+
+
+async def test_requests_that_arrive_during_that_turn_are_answered_in_order() -> None:
+    waits = {"/1": 0, "/2": 5, "/3": 0}
+
+    async def slow_and_fast(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(waits[scope["path"]]):
+            await asyncio.sleep(0)
+        await respond(send, 200, scope["path"].encode(), [])
+
+    protocol, transport = connected(slow_and_fast)
+    request = b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n"
+    protocol.data_received(request % 1)
+    await asyncio.sleep(0)  # answered, not written yet
+    protocol.data_received(request % 2 + request % 3)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [one[-2:] for one in transport.writes] == [b"/1", b"/2", b"/3"]
+
+
+async def test_a_body_that_was_taken_does_not_come_again() -> None:
+    """As Django asks: a second message can only be that the client has gone."""
+    seen: list[str] = []
+
+    async def listens_on(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["body"] == b""
+        more = asyncio.create_task(receive())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not more.done()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        seen.append((await more)["type"])
+
+    protocol, _ = connected(guarded(listens_on))
+    protocol.data_received(b"DELETE / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert seen == ["http.disconnect"]

@@ -347,15 +347,23 @@ def random_body(kind: Kind, order: random.Random) -> dict[str, Any]:
     return {"choices": chosen}
 
 
-def test_a_guess_at_the_policy_that_is_wrong_changes_nothing(
+def test_a_guess_at_the_poll_that_is_wrong_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    poll = make_poll()
+    poll, other = make_poll(), make_poll()
     assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
-    for guess in ("open", "ip", "code"):
-        monkeypatch.setitem(recording._policies, poll.id, (poll.id, guess))
-        assert verdicts(commit([cast(poll, "a", 1), cast(poll, guess, 1)])) == [
+    guesses = [(poll.id, "open"), (poll.id, "ip"), (poll.id, "code"), (other.id, "device")]
+    for number, guess in enumerate(guesses):
+        monkeypatch.setitem(recording._policies, poll.id, guess)
+        assert verdicts(commit([cast(poll, "a", 1), cast(poll, f"new {number}", 1)])) == [
             "repeated",
             "accepted",
         ]
-    assert_exact(poll, voters=4, version=4)
+    assert_exact(poll, voters=5, version=5)
+
+
+def test_earlier_votes_of_many_polls_are_all_found() -> None:
+    polls = [make_poll() for _ in range(5)]
+    casts = [cast(poll, name, 1) for poll in polls for name in "abc"]
+    assert set(verdicts(commit(casts))) == {"accepted"}
+    assert set(verdicts(commit(casts))) == {"repeated"}
