@@ -6,6 +6,7 @@ is the limit is not a matter of belief: every measurement tells the load's own C
 """
 
 import asyncio
+import os
 import random
 from array import array
 from base64 import b64encode
@@ -17,6 +18,9 @@ from typing import Literal, cast
 Greeting = Literal["frame", "upgrade", "socket.io"]
 
 SAMPLES = 8
+TURN_SECS = 0.05
+_SHARES = 10  # of a turn: so many breaks in which the samples are read
+_READ_BYTES = 1 << 15
 _TEXT, _CLOSE, _PING = 1, 8, 9
 _MEDIUM_TEXT = b"\x81\x7e"  # a whole text of 126 bytes to 64 KiB
 _NO_MASK = b"\0\0\0\0"  # a client must mask; this mask changes nothing
@@ -138,6 +142,21 @@ class Crowd:
         for waiter in waiting:
             _wake(waiter)
 
+    async def read_in_turns(self) -> None:
+        """Read every screen but the samples each TURN_SECS, until cancelled.
+
+        Most frames then need no wake-up and no read of their own: about 1 us a frame instead of
+        8. When a frame came is known of samples only; that it came, of all.
+        """
+        screens = [screen for screen in self.screens if not isinstance(screen, NotingScreen)]
+        for screen in screens:
+            screen.take_over()
+        while True:
+            for share in range(_SHARES):
+                for screen in screens[share::_SHARES]:
+                    screen.read()
+                await asyncio.sleep(TURN_SECS / _SHARES)
+
     async def close(self) -> None:
         for screen in self.screens:
             screen.leave()
@@ -147,7 +166,10 @@ class Crowd:
 class Screen(asyncio.Protocol):
     """One socket that counts what it is sent."""
 
-    __slots__ = ("_crowd", "_is_open", "_rest", "_transport", "_waits", "frames", "gone", "live")
+    __slots__ = (
+        "_crowd", "_descriptor", "_is_open", "_rest", "_transport", "_waits", "frames", "gone",
+        "live",
+    )  # fmt: skip
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -172,6 +194,26 @@ class Screen(asyncio.Protocol):
     def leave(self) -> None:
         self._transport.abort()
 
+    def take_over(self) -> None:
+        """From now on `read` reads, and not the event loop."""
+        self._descriptor = self._transport.get_extra_info("socket").fileno()
+        self._transport.pause_reading()
+
+    def read(self) -> None:
+        """Take what has come."""
+        if self._transport.is_closing():
+            return
+        try:
+            data = os.read(self._descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.data_received(data)
+        else:
+            self._transport.resume_reading()  # the event loop finds the same, and closes
+
     def data_received(self, data: bytes) -> None:
         if not (self._rest or self._waits) and data[:2] == _MEDIUM_TEXT:
             end = 4 + (data[2] << 8) + data[3] if len(data) > 3 else 0
@@ -186,7 +228,7 @@ class Screen(asyncio.Protocol):
         if not self._is_open:
             data = self._upgrade(data)
         end = len(data)
-        at = 0
+        at = texts = 0
         while end - at >= 2:
             length = data[at + 1]
             head = at + 2
@@ -200,13 +242,14 @@ class Screen(asyncio.Protocol):
             if following > end:
                 break
             if data[at] == 0x81:
-                self.frames += 1
-                self._crowd.frames += 1
+                texts += 1
                 if self._waits or length == 1:
                     self._greeted(data[head:following])
             else:
                 self._control(data[at] & 15, data[head:following])
             at = following
+        self.frames += texts
+        self._crowd.frames += texts
         if at:
             self._noted(data, at)
         if at < end:

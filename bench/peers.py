@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tests.e2e.harness import INHERITED
 _MODULE_FOLDERS = ("/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx")
 _SOCKETIO = Path(__file__).resolve().parent / "socketio"
 _READY_DEADLINE_SECS = 20
+_BACKLOG = 4096
 
 
 class PeerMissing(RuntimeError):
@@ -27,7 +29,11 @@ class PeerMissing(RuntimeError):
 def nginx(folder: Path) -> Iterator[tuple[int, int]]:
     """nginx with Nchan, one worker on the server's core; its process id and port.
 
-    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket.
+    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket. Nchan
+    leaves Nagle's algorithm on, which holds a frame back until the one before is acknowledged.
+    Screens that read at once acknowledge at once, so there it does nothing; for screens that
+    read in turns it is switched off here, as it is in the other servers: each frame leaves at
+    once, and alone.
 
     Raises:
         PeerMissing
@@ -38,7 +44,9 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
     if program is None or module is None:
         raise PeerMissing("Nchan is not here: apt-get install libnginx-mod-nchan")
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
+    port = listener.getsockname()[1]
     user = "user root;" if os.geteuid() == 0 else ""
     temporary = "".join(
         f"{name}_temp_path {folder / name};"
@@ -60,7 +68,7 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
             {temporary}
             nchan_shared_memory_size 128m;
             server {{
-                listen 127.0.0.1:{port} backlog=4096;
+                listen 127.0.0.1:{port} backlog={_BACKLOG};
                 location = /echo {{ return 201 '{{"vote":{{"seq":1}}}}'; }}
                 location = /publish {{ nchan_publisher; nchan_channel_id poll; }}
                 location = /screen {{
@@ -73,7 +81,11 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
         """
     )
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with _running(command, folder / "nginx.log", port, "/echo") as pid:
+    env = {"NGINX": f"{listener.fileno()};"}  # how nginx hands its sockets to a new binary
+    with (
+        listener,
+        _running(command, folder / "nginx.log", port, "/echo", env, (listener.fileno(),)) as pid,
+    ):
         yield pid, port
 
 
@@ -104,11 +116,16 @@ def socketio(folder: Path) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _running(
-    command: list[str], log: Path, port: int, path: str, env: dict[str, str] | None = None
+    command: list[str],
+    log: Path,
+    port: int,
+    path: str,
+    env: dict[str, str],
+    pass_fds: tuple[int, ...] = (),
 ) -> Iterator[int]:
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     with machine.on_cores(machine.SERVER_CORE):
-        process = GuardedProcess(command, log=log, env=inherited | (env or {}))
+        process = GuardedProcess(command, log=log, env=inherited | env, pass_fds=pass_fds)
     try:
         deadline = time.monotonic() + _READY_DEADLINE_SECS
         with httpx.Client(trust_env=False) as client:

@@ -96,6 +96,7 @@ class GuardedProcess:
         cwd: Path | None = None,
         user: pwd.struct_passwd | None = None,
         stdin: str = "",
+        pass_fds: Sequence[int] = (),
         orphan_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         as_user: dict[str, Any] = {}
@@ -109,6 +110,7 @@ class GuardedProcess:
                 stderr=subprocess.STDOUT,
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
+                pass_fds=pass_fds,
                 start_new_session=True,
                 **as_user,
             )

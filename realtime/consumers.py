@@ -108,7 +108,7 @@ class PollConsumer(_BareConsumer):
             self._send_text,
             self._close,
             _base_url(request),
-            write=wire.writer_of(self.base_send),
+            line=wire.line_of(self.base_send),
             on_cut=self._give_up,
         )
         try:

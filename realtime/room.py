@@ -198,16 +198,16 @@ class Room:
         """Lay the newest tally in the slot of everybody who may see it and has not."""
         body = self._encoded()
         is_public = self.state.results_visibility == Visibility.ALWAYS
-        frame = encoded = None
+        frame = frames.results(body, self.watching)
+        encoded = wire.encode(frame)
         handed = skipped = 0
         for watcher in self.watchers:
             if watcher.seen != body and (is_public or self.may_see(watcher)):
-                if frame is None:
-                    frame = frames.results(body, self.watching)
-                    encoded = wire.encode(frame)
                 watcher.seen = body
-                skipped += watcher.offer(frame, encoded)
                 handed += 1
+                line = watcher.clear_line
+                if line is None or not line.write(encoded):
+                    skipped += watcher.offer(frame)
         metrics.FRAMES.inc(handed)
         metrics.SKIPPED.inc(skipped)
 

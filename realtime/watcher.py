@@ -15,7 +15,7 @@ from contextlib import suppress
 from polls.voters import Identity
 from realtime import metrics, wire
 from realtime.close_codes import CloseCode
-from realtime.wire import Write
+from realtime.wire import Line
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,14 @@ class Watcher:
         send: sends one text frame; may block while the client is slow.
         close: closes the socket with a code.
         base_url: under which the client reached us, for links.
-        write: the short way, see `wire`; None where there is none.
+        line: the short way; None where there is none.
         on_cut: called when the socket was given up because its client takes nothing.
     """
 
     __slots__ = (
-        "_close", "_close_code", "_on_cut", "_outbox", "_send", "_sender", "_slot", "_write",
-        "base_url", "identity", "is_cut", "is_over", "owned_as", "seen", "sending_since",
-        "voted_in",
+        "_close", "_close_code", "_line", "_on_cut", "_outbox", "_send", "_sender", "_slot",
+        "base_url", "clear_line", "identity", "is_cut", "is_over", "owned_as", "seen",
+        "sending_since", "voted_in",
     )  # fmt: skip
 
     def __init__(
@@ -48,11 +48,12 @@ class Watcher:
         send: SendText,
         close: Close,
         base_url: str,
-        write: Write | None = None,
+        line: Line | None = None,
         on_cut: Callable[[], None] = lambda: None,
     ) -> None:
         self._send = send
-        self._write = write
+        self._line = line
+        self.clear_line = line  # None while something waits, or the socket was told to close
         self._close = close
         self._on_cut = on_cut
         self.base_url = base_url
@@ -68,14 +69,9 @@ class Watcher:
         self._sender: asyncio.Task[None] | None = None  # there only while something waits
         self._close_code: int | None = None
 
-    def offer(self, frame: str, encoded: bytes | None = None) -> bool:
-        """The newest tally; whether it replaced one that was not sent yet.
-
-        Args:
-            encoded: the same by `wire.encode`: goes at once where nothing else waits.
-        """
-        if encoded and self._goes_at_once(encoded):
-            return False
+    def offer(self, frame: str) -> bool:
+        """The newest tally, where it did not go by the `clear_line`; whether it replaced one
+        that was not sent yet."""
         replaced = self._slot is not None
         self._slot = frame
         self._rouse()
@@ -88,7 +84,7 @@ class Watcher:
 
     def post(self, frame: str) -> None:
         """A frame that must arrive, in order; too many unsent ones end the socket."""
-        if self._write and self._goes_at_once(wire.encode(frame)):
+        if self.clear_line is not None and self.clear_line.write(wire.encode(frame)):
             return
         if len(self._outbox) >= _OUTBOX_LIMIT:
             self.end(CloseCode.TOO_SLOW)
@@ -99,11 +95,13 @@ class Watcher:
     def end(self, code: int) -> None:
         """Close the socket once what waits has been sent."""
         self._close_code = code
+        self.clear_line = None
         self._rouse()
 
     def cut(self, code: int) -> None:
         """Close a socket that takes nothing any more; what waits is thrown away."""
         self._close_code = code
+        self.clear_line = None
         if self._sender is not None and not self.is_cut:
             self.is_cut = True
             self._sender.cancel()
@@ -123,14 +121,9 @@ class Watcher:
         while self._sender is not None:
             await asyncio.wait([self._sender])
 
-    def _goes_at_once(self, encoded: bytes) -> bool:
-        """Write past the sender, where it has nothing to do and the socket keeps up."""
-        if self._sender is not None or self._write is None or self._close_code is not None:
-            return False
-        return self._write(encoded)
-
     def _rouse(self) -> None:
         if self._sender is None and not self.is_over:
+            self.clear_line = None
             self._sender = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -145,6 +138,8 @@ class Watcher:
             self.is_over = True
         finally:
             self._sender = None
+            if self._close_code is None:
+                self.clear_line = self._line
 
     async def _let_go(self, code: int) -> None:
         self.is_over = True

@@ -2,20 +2,20 @@
 
 Under Uvicorn a socket that keeps up is handed the very bytes of a frame; the server's own
 `send` would build them anew for each socket, by a task to wake and a coroutine to run.
+Where the event loop is uvloop and nothing waits in it, they go straight to the kernel.
 Whatever is not plainly ready (a client that does not read, a closing socket, another
 server) is left to that `send`.
 """
 
-from collections.abc import Callable
+import os
+from asyncio import BaseTransport
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import State
-
-Write = Callable[[bytes], bool]
 
 _FINAL_TEXT = 0x81
 _LONG, _VERY_LONG = 126, 127
+_NO_DESCRIPTOR = -1
 
 
 def encode(text: str) -> bytes:
@@ -29,21 +29,55 @@ def encode(text: str) -> bytes:
     return bytes((_FINAL_TEXT, _VERY_LONG)) + size.to_bytes(8, "big") + payload
 
 
-def writer_of(send: Any) -> Write | None:
-    """How to write past an ASGI `send`: answers whether it did. None where it is not known how."""
-    connection = getattr(send, "__self__", None)
-    if type(connection) is not WebSocketsSansIOProtocol:
-        return None
+class Line:
+    """The short way to one socket of Uvicorn's.
 
-    def write(frame: bytes) -> bool:
-        if (
-            not connection.writable.is_set()
-            or connection.close_sent
-            or connection.conn.state is not State.OPEN
-            or connection.transport.is_closing()
-        ):
+    Whoever has the socket closed must not write to it afterwards; that its client, its server
+    or the network closed it shows here.
+    """
+
+    # Ten thousand are walked ten times a second, each time past the caches: what is not
+    # looked at need not be fetched.
+    __slots__ = ("_connection", "_descriptor", "_transport")
+
+    def __init__(self, connection: WebSocketsSansIOProtocol) -> None:
+        self._connection = connection
+        self._transport = connection.transport
+        self._descriptor = _descriptor(connection.transport)
+
+    def write(self, frame: bytes) -> bool:
+        """Send what `encode` made; False where it has to wait: nothing was sent then."""
+        transport = self._transport
+        if transport.is_closing():
             return False
-        connection.transport.write(frame)
+        if transport.get_write_buffer_size() or self._descriptor < 0:
+            if not self._connection.writable.is_set():
+                return False
+            transport.write(frame)
+            return True
+        try:
+            sent = os.write(self._descriptor, frame)
+        except OSError:  # it is full, or gone: the event loop waits, or finds out by itself
+            sent = 0
+        if sent < len(frame):
+            transport.write(frame[sent:])
         return True
 
-    return write
+
+def line_of(send: Any) -> Line | None:
+    """The short way past an ASGI `send`; None where there is none."""
+    connection = getattr(send, "__self__", None)
+    return Line(connection) if type(connection) is WebSocketsSansIOProtocol else None
+
+
+def _descriptor(transport: BaseTransport) -> int:
+    """What to write to in the transport's stead while it holds nothing back.
+
+    Only past uvloop's own for plain TCP, which never leaves a closed descriptor behind without
+    saying that it is closing; one for TLS has the same socket under it.
+    """
+    kind = type(transport)
+    if (kind.__module__, kind.__name__) != ("uvloop.loop", "TCPTransport"):
+        return _NO_DESCRIPTOR
+    descriptor: int = transport.get_extra_info("socket").fileno()
+    return descriptor
