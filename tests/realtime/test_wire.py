@@ -129,26 +129,29 @@ def test_what_a_full_socket_is_written_arrives_whole_and_in_order() -> None:
         transport, _ = await loop.connect_accepted_socket(Front, accepted)
         line = wire.line_of(protocols[0].send)
         assert line is not None
-        sent, received = bytearray(), bytearray()
-        refused = 0
-        for number in range(FRAMES):
-            frame = wire.encode(f"{number:06}" + "x" * FRAME_BYTES)
-            if line.write(frame):
-                sent += frame
-            else:
-                refused += 1
-                async with asyncio.timeout(DEADLINE_SECS):
-                    received += await loop.sock_recv(client, 300_000)
-            if number % 100 == 0:
-                ping = Frame(Opcode.PING, b"%d" % number).serialize(mask=False)
-                transport.write(ping)
-                sent += ping
-        async with asyncio.timeout(DEADLINE_SECS):
-            while len(received) < len(sent):
-                received += await loop.sock_recv(client, 1 << 20)
-        assert received == sent
-        assert refused  # else the socket was never full, and nothing was tried
-        client.close()
-        transport.abort()
+        try:
+            sent, received = bytearray(), bytearray()
+            refused = 0
+            for number in range(FRAMES):
+                frame = wire.encode(f"{number:06}" + "x" * FRAME_BYTES)
+                if line.write(frame):
+                    sent += frame
+                else:
+                    refused += 1
+                    async with asyncio.timeout(DEADLINE_SECS):
+                        received += await loop.sock_recv(client, 300_000)
+                if number % 100 == 0:
+                    ping = Frame(Opcode.PING, b"%d" % number).serialize(mask=False)
+                    transport.write(ping)
+                    sent += ping
+            async with asyncio.timeout(DEADLINE_SECS):
+                while len(received) < len(sent):
+                    received += await loop.sock_recv(client, 1 << 20)
+            arrived_whole = received == sent  # megabytes: no assertion shall print them
+            assert arrived_whole
+            assert refused  # else the socket was never full, and nothing was tried
+        finally:
+            transport.abort()
+            client.close()
 
     uvloop.run(main())
