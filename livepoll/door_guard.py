@@ -25,7 +25,7 @@ def guarded(application: Application) -> Application:
         if scope["method"] in _SAFE_METHODS:
             await application(scope, receive, send)
             return
-        request = LeanRequest.of(scope, receive)
+        request = LeanRequest.of(scope)
         try:
             check_sender(request)
             request.check_length(LIMITS["poll_body_bytes"])
@@ -46,7 +46,7 @@ async def _bounded(request: LeanRequest, receive: Any) -> Any:
 
     Where a length was declared the server holds the client to it.
     """
-    body = await request.body(LIMITS["poll_body_bytes"])
+    body = await request.body(receive, LIMITS["poll_body_bytes"])
     told = False
 
     async def replay() -> dict[str, Any]:

@@ -112,7 +112,7 @@ class RateLimits:
     def __call__(self, application: Application, *, is_lean: bool = False) -> Application:
         async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
             matching = [rule for rule in self._rules if rule.matches(scope)]
-            request = LeanRequest.of(scope, receive)
+            request = LeanRequest.of(scope)
             for rule in matching:
                 check = self._counter.is_free if rule.failures else self._counter.hit
                 if not await check(rule, request.address):
@@ -136,7 +136,7 @@ class RateLimits:
                 note_miss = partial(misses.append, errors.PollNotFound.code)
                 scope = {**scope, "livepoll.on_missing_poll": note_miss}
             elif is_lean:
-                request.on_failure = partial(self._count, watched, request)
+                request.on_failure = partial(self._count, watched)
             await application(scope, receive, send if is_socket or is_lean else note_outcome)
             for miss in misses:
                 await self._count(watched, request, miss)

@@ -21,10 +21,9 @@ _process = secrets.token_hex(4)
 _numbers = count(0x1000)
 
 
-def new_request_id(scope: dict[str, Any]) -> str:
-    """The id of the request of this scope, from here on in its log lines too."""
-    request_id: str = f"{_process}{next(_numbers):x}"
-    scope[SCOPE_KEY] = request_id
+def new_request_id() -> str:
+    """The id of a request, from here on in its log lines too."""
+    request_id = f"{_process}{next(_numbers):x}"
     current_request_id.set(request_id)
     return request_id
 
@@ -37,7 +36,7 @@ def with_request_ids(application: Application) -> Application:
         if scope["path"].startswith(static_url):  # nothing to trace in a file
             await application(scope, receive, send)
             return
-        request_id = new_request_id(scope)
+        request_id = scope[SCOPE_KEY] = new_request_id()
 
         async def send_with_id(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":

@@ -91,7 +91,7 @@ class PollConsumer(_BareConsumer):
             self._leave()
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        request = LeanRequest(self.scope, None)  # type: ignore[arg-type] # it has no body
+        request = LeanRequest(self.scope)
         if not is_allowed_origin(request):
             await self.accept_and_close(CloseCode.NOT_ALLOWED)
         address = request.address
@@ -199,7 +199,7 @@ class PollConsumer(_BareConsumer):
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
 
     def _address(self) -> str:
-        return LeanRequest(self.scope, None).address  # type: ignore[arg-type]
+        return LeanRequest(self.scope).address
 
     def _is_flooding(self) -> bool:
         if not settings.RATE_LIMITS:

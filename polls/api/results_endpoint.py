@@ -26,7 +26,7 @@ _CACHE_CONTROL = b"private, no-cache"
 
 async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer with the results, 304 where the client has them, or the problem."""
-    request = LeanRequest.of(scope, receive)
+    request = LeanRequest.of(scope)
     headers = answer_headers(request)
     try:
         reading = await _read(request)

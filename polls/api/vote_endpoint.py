@@ -41,10 +41,10 @@ _newest: tuple[PollState | None, bytes] = (None, b"")
 
 async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Take one vote and answer with what became of it."""
-    request = LeanRequest.of(scope, receive)
+    request = LeanRequest.of(scope)
     headers = answer_headers(request)
     try:
-        status, body = await _cast(request, headers)
+        status, body = await _cast(request, receive, headers)
     except Disconnected:
         return
     except Exception as exc:
@@ -53,7 +53,9 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
         await respond(send, status, body, headers)
 
 
-async def _cast(request: LeanRequest, headers: list[Header]) -> tuple[int, bytes]:
+async def _cast(
+    request: LeanRequest, receive: Receive, headers: list[Header]
+) -> tuple[int, bytes]:
     """Status and body; a device that is minted goes into `headers` before it votes, so that
     whoever is told to try again is the same voter then."""
     check_sender(request)
@@ -61,7 +63,7 @@ async def _cast(request: LeanRequest, headers: list[Header]) -> tuple[int, bytes
         raise errors.Overloaded(
             "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
         )
-    body = await request.json_object(LIMITS["vote_body_bytes"])
+    body = await request.json_object(receive, LIMITS["vote_body_bytes"])
     caller = request.caller()
     parsed = parse_ref(request.poll_ref)
     if parsed is None:

@@ -59,9 +59,9 @@ class Transport:
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    request = LeanRequest(scope, receive)
+    request = LeanRequest(scope)
     try:
-        body = await request.body(limit=50)
+        body = await request.body(receive, limit=50)
     except Exception:
         body = b"too long"
     await asyncio.sleep(0)  # as a vote waits for its commit

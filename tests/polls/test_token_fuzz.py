@@ -20,7 +20,7 @@ SCHEMES = st.sampled_from(["Voter", "voter", "Bearer", "BEARER", "Basic", "", "V
 
 def request_with(headers: list[tuple[bytes, bytes]]) -> LeanRequest:
     scope: dict[str, Any] = {"headers": headers, "client": ("192.0.2.1", 1), "scheme": "http"}
-    return LeanRequest(scope, None)  # type: ignore[arg-type] # nothing is received
+    return LeanRequest(scope)
 
 
 @given(st.text(max_size=400))
