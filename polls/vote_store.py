@@ -20,6 +20,10 @@ from polls.statement import Asking, Statement
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
+# One look into the index a voter, whatever the planner believes: before it has statistics of a
+# table that grows by thousands of rows a second, `= ANY` of a hundred voters read it all.
+_NEWEST_OF_EACH = f"""unnest(%s::uuid[]) AS key CROSS JOIN LATERAL (
+    {_CURRENT} = key ORDER BY epoch DESC LIMIT 1) AS vote"""
 _USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
 _SUPERSEDE = (
     "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"
@@ -30,11 +34,10 @@ _POSTGRESQL = {
     "insert": f"""{_INSERT} SELECT * FROM json_to_recordset(%s) AS t (
         poll_id uuid, epoch integer, seq bigint, voter uuid, marks jsonb, cast_at timestamptz,
         is_current boolean, replaces bigint)""",  # noqa: S608 (no input in it)
-    "current": f"{_CURRENT} = ANY (%s::uuid[])",
+    "current": f"SELECT vote.* FROM {_NEWEST_OF_EACH}",  # noqa: S608 (no input in it)
     # In the first row alone, or a thousand repeated votes would come once a poll.
     "current as well": f"""{COLUMNS}, CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN (
-        SELECT jsonb_agg(jsonb_build_array({_VOTE_COLUMNS}))
-        FROM polls_vote WHERE is_current AND voter = ANY (%s::uuid[])) END""",  # noqa: S608
+        SELECT jsonb_agg(jsonb_build_array({_VOTE_COLUMNS})) FROM {_NEWEST_OF_EACH}) END""",  # noqa: S608
     "usable": f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])",
 }
 _SQLITE = {
@@ -119,8 +122,7 @@ def _from_json(
 def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
     """The current votes of these voters, of those who have one.
 
-    Asks by the voter key alone, which belongs to one poll: were the poll named as well,
-    a planner whose statistics lag behind would walk all its votes by the primary key.
+    Asks by the voter key alone, which belongs to one poll.
     """
     if not voters:
         return []

@@ -1,0 +1,43 @@
+"""How PostgreSQL finds earlier votes in a table that grew faster than its statistics."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from polls import services, vote_store
+from polls.statement import Statement
+from polls.vote_store import VoterIn
+
+pytestmark = [pytest.mark.servers, pytest.mark.django_db]
+
+STORED = 20_000
+VOTERS = 300
+FILL = """
+    INSERT INTO polls_vote (poll_id, epoch, seq, voter, marks, cast_at, is_current)
+    SELECT %s, 1, number, gen_random_uuid(), '[1]', now(), true
+    FROM generate_series(1, %s) AS number
+"""
+
+
+def reading_statements() -> list[Statement]:
+    """The two that look for the votes of many voters, on a poll with many votes."""
+    poll, _ = services.create_poll(question="?", options=["a", "b"])
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [poll.id, STORED])
+    voters = [VoterIn(poll.id, 1, uuid4()) for _ in range(VOTERS)]
+    locking = next(vote_store.lock_polls({poll.id}, {one.voter for one in voters}))
+    _, reading = locking.sql.split(";")  # EXPLAIN takes one statement
+    return [
+        Statement(reading, locking.parameters[1:]),
+        next(vote_store.current_votes(voters)),
+    ]
+
+
+def test_each_voter_is_one_look_into_the_index() -> None:
+    for statement in reading_statements():
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {statement.sql}", statement.parameters)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "vote_one_a_voter" in plan, plan
+        assert "Seq Scan on polls_vote" not in plan, plan
