@@ -191,7 +191,7 @@ async def test_both_drivers_decide_alike(box: Watched) -> None:
                     "invalid_voter_code", "voter_required", "poll_not_found"}  # fmt: skip
 
 
-EARLIER_VOTES = "SELECT poll_id, epoch"
+EARLIER_VOTES = "SELECT vote."
 STATEMENTS = ["BEGIN; ", EARLIER_VOTES, "INSERT INTO polls_vote"]
 
 
