@@ -20,9 +20,11 @@ from polls import events
 from polls.group_worker import settle
 from polls.loop_connection import LoopConnection
 from polls.recording import Cast, Decided, Outcome, decide_votes
-from polls.statement import Asking
+from polls.statement import Asking, Statement
 
 logger = logging.getLogger(__name__)
+
+_BEGIN, _COMMIT = Statement("BEGIN"), Statement("COMMIT")
 
 Waiting = tuple[Cast, "asyncio.Future[Outcome]"]
 
@@ -87,22 +89,18 @@ class LoopBox:
         self._started = time.perf_counter()
         try:
             deciding = decide_votes([cast for cast, _ in self._batch])
-            sql, parameters = next(deciding)
-            self._connection.run(f"BEGIN; {sql}", parameters, partial(self._decide, deciding))
+            self._connection.run([_BEGIN, *next(deciding)], partial(self._decide, deciding))
         except Exception as error:
             self._connection.fail(error)
 
     def _decide(self, deciding: Asking[Decided], cursor: Any) -> None:
         try:
-            sql, parameters = deciding.send(cursor.fetchall())
+            asked = deciding.send(cursor.fetchall())
         except StopIteration as end:
-            self._commit(end.value)
+            decided: Decided = end.value
+            self._connection.run([*decided.writes, _COMMIT], partial(self._end, decided))
         else:
-            self._connection.run(sql, parameters, partial(self._decide, deciding))
-
-    def _commit(self, decided: Decided) -> None:
-        writes = [self._connection.mogrify(*statement) for statement in decided.writes]
-        self._connection.run(b"; ".join([*writes, b"COMMIT"]), None, partial(self._end, decided))
+            self._connection.run(asked, partial(self._decide, deciding))
 
     def _end(self, decided: Decided, cursor: Any) -> None:
         if cursor.statusmessage != "COMMIT":

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import psycopg2
@@ -17,6 +17,8 @@ from django.conf import settings
 from django.db import connection
 from psycopg2 import extensions
 from psycopg2.extras import register_default_jsonb
+
+from polls.statement import LastingSql, Statement
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ Then = Callable[[Any], None]
 
 
 class LoopConnection:
-    """Runs one statement at a time.
+    """Makes one trip at a time. What is lasting of the SQL it prepares on first use.
 
     Args:
         on_failure: told when the connection failed and is no more; not when it is closed.
@@ -42,6 +44,7 @@ class LoopConnection:
         self._on_failure = on_failure
         self._connection: Any = None
         self._cursor: Any = None
+        self._prepared: dict[str, str] = {}  # names by SQL
         self._then: Then | None = None  # takes the answer that is under way
         self._is_ready = False
         self._asked = 0
@@ -71,17 +74,13 @@ class LoopConnection:
         ):
             self._connecting = self._loop.create_task(self._connect())
 
-    def mogrify(self, sql: str, parameters: Sequence[Any]) -> bytes:
-        found: bytes = self._connection.cursor().mogrify(sql, parameters)
-        return found
-
-    def run(self, sql: str | bytes, parameters: Sequence[Any] | None, then: Then) -> None:
-        """Run this; `then` is given the cursor with the last answer, unless anything fails."""
+    def run(self, statements: Sequence[Statement], then: Then) -> None:
+        """Run these; `then` is given the cursor with the last answer, unless anything fails."""
         try:
             self._then = then
             self._cursor = self._connection.cursor()
             self._cursor.tzinfo_factory = _utc
-            self._cursor.execute(sql, parameters)
+            self._cursor.execute(b"; ".join([self._encoded(one) for one in statements]))
         except Exception as error:
             self.fail(error)
         else:
@@ -100,8 +99,23 @@ class LoopConnection:
             self._connecting = None
         self._end()
 
+    def _encoded(self, statement: Statement) -> bytes:
+        sql, parameters = statement
+        preparing = b""
+        if isinstance(sql, LastingSql):
+            name = self._prepared.get(sql)
+            if name is None:
+                name = self._prepared[sql] = f"lasting_{len(self._prepared)}"
+                preparing = f"PREPARE {name} AS {_numbered(sql)}; ".encode()
+            sql = f"EXECUTE {name}"
+            if parameters:
+                sql += f" ({', '.join(['%s'] * len(parameters))})"
+        encoded: bytes = self._cursor.mogrify(sql, parameters or None)
+        return preparing + encoded
+
     def _end(self) -> None:
         self._is_ready = False
+        self._prepared = {}
         self._then = None
         self._watch(None)
         if self._connection is not None:
@@ -127,7 +141,7 @@ class LoopConnection:
         seconds = settings.IDLE_IN_TRANSACTION_SECONDS
         # As on Django's connections: a process that hangs must not keep a poll's lock.
         idle = f"SET idle_in_transaction_session_timeout = '{seconds}s'"
-        self.run(f"SET TIME ZONE 'UTC'; {idle}", None, self._be_ready)
+        self.run([Statement("SET TIME ZONE 'UTC'"), Statement(idle)], self._be_ready)
 
     def _be_ready(self, _: Any) -> None:
         self._is_ready = True
@@ -164,6 +178,13 @@ class LoopConnection:
                 self._loop.remove_writer(descriptor)
             self._is_writing = also_write
         self._watched = descriptor
+
+
+@cache
+def _numbered(sql: str) -> str:
+    """The same with PostgreSQL's own placeholders."""
+    first, *others = sql.split("%s")
+    return first + "".join(f"${number}{text}" for number, text in enumerate(others, start=1))
 
 
 def _utc(_offset: object) -> tzinfo:

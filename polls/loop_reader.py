@@ -81,8 +81,7 @@ class LoopReader:
             self._gathered, self._waiting = {}, 0
             return
         self._asked, self._gathered, self._waiting = self._gathered, {}, 0
-        sql, parameters = states_query(self._asked)
-        self._connection.run(sql, parameters, self._answer)
+        self._connection.run([states_query(self._asked)], self._answer)
 
     def _answer(self, cursor: Any) -> None:
         rows = cursor.fetchall()

@@ -4,6 +4,7 @@ begins with, so it is spared the ORM's cost of a query. Both databases.
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.db import connection, models
 from polls.domain import PollState
 from polls.models import Poll
 from polls.refs import PollRef
+from polls.statement import LastingSql, Statement
 
 # Asked once: on an event loop every task would make a connection object to look at it.
 VENDOR = connection.vendor
@@ -21,8 +23,8 @@ COLUMNS = ", ".join(PollState._fields)
 
 def states_query(
     refs: Collection[PollRef], *, lock: bool = False, columns: str = COLUMNS
-) -> tuple[str, list[str]]:
-    """SQL and parameters that select the polls which `refs` name.
+) -> Statement:
+    """Selects the polls which `refs` name.
 
     Args:
         lock: lock them, in id order, so that no two batches can deadlock.
@@ -30,17 +32,26 @@ def states_query(
     """
     ids = stored_uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
-    found_by = []
-    if ids:
-        found_by.append(f"id IN ({', '.join(['%s'] * len(ids))})")
-    if codes:
-        found_by.append(f"code IN ({', '.join(['%s'] * len(codes))})")
-    sql = f"SELECT {columns} FROM polls_poll WHERE {' OR '.join(found_by) or 'false'}"  # noqa: S608
-    if lock:
-        sql += " ORDER BY id"
-        if VENDOR == "postgresql":  # SQLite has one writer anyway
-            sql += " FOR UPDATE"
-    return sql, ids + codes
+    if VENDOR == "postgresql":
+        arrays = [f"{{{','.join(names)}}}" for names in (ids, codes) if names]
+        return Statement(_lasting_query(columns, bool(ids), bool(codes), lock), arrays)
+    found_by = [
+        f"{column} IN ({', '.join(['%s'] * len(names))})"
+        for column, names in (("id", ids), ("code", codes))
+        if names
+    ]
+    return Statement(_select(columns, found_by), ids + codes)  # it has one writer: no lock
+
+
+def _select(columns: str, found_by: list[str]) -> str:
+    found = " OR ".join(found_by) or "false"
+    return f"SELECT {columns} FROM polls_poll WHERE {found} ORDER BY id"  # noqa: S608
+
+
+@cache
+def _lasting_query(columns: str, by_id: bool, by_code: bool, lock: bool) -> LastingSql:
+    found_by = ["id = ANY (%s::uuid[])"] * by_id + ["code = ANY (%s::text[])"] * by_code
+    return LastingSql(_select(columns, found_by) + " FOR UPDATE" * lock)
 
 
 def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:

@@ -15,7 +15,7 @@ import orjson
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
 from polls.state_rows import COLUMNS, VENDOR, states_from, states_query, stored_uuids
-from polls.statement import Asking, Statement
+from polls.statement import Asking, LastingSql, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
@@ -31,14 +31,18 @@ _SUPERSEDE = (
 # All votes at once: on PostgreSQL a column is one parameter, and a row costs a third of one in
 # VALUES; as one parameter, SQLite's driver lets go of the interpreter's lock once, not a row.
 _POSTGRESQL = {
-    "insert": f"""{_INSERT} SELECT * FROM unnest(
+    "insert": LastingSql(f"""{_INSERT} SELECT * FROM unnest(
         %s::uuid[], %s::integer[], %s::bigint[], %s::uuid[], %s::jsonb[], %s::timestamptz[],
-        %s::boolean[], %s::bigint[])""",  # noqa: S608 (no input in it)
-    "current": f"SELECT vote.* FROM {_NEWEST_OF_EACH}",  # noqa: S608 (no input in it)
+        %s::boolean[], %s::bigint[])"""),  # noqa: S608 (no input in it)
+    "current": LastingSql(f"SELECT vote.* FROM {_NEWEST_OF_EACH}"),  # noqa: S608 (no input in it)
     # In the first row alone, or a thousand repeated votes would come once a poll.
     "current as well": f"""{COLUMNS}, CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN (
         SELECT jsonb_agg(jsonb_build_array({_VOTE_COLUMNS})) FROM {_NEWEST_OF_EACH}) END""",  # noqa: S608
-    "usable": f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])",
+    "usable": LastingSql(f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])"),
+    "save": LastingSql("""UPDATE polls_poll AS poll SET version = t.version, voters = t.voters,
+        votes = t.votes, counts = t.counts, stars = t.stars FROM unnest(%s::bigint[],
+        %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::uuid[])
+        AS t (version, voters, votes, counts, stars, id) WHERE poll.id = t.id"""),
 }
 _SQLITE = {
     "insert": f"""{_INSERT} SELECT {
@@ -47,15 +51,9 @@ _SQLITE = {
     "current": f"{_CURRENT} IN (SELECT value FROM json_each(%s))",  # noqa: S608
     "usable": f"""{_USABLE} IN (SELECT value FROM json_each(%s))
         AND voter IN (SELECT value FROM json_each(%s))""",  # noqa: S608 (no input in it)
+    "save": """UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s
+        WHERE id = %s""",
 }
-_SAVE_ROW = (
-    "UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s"
-    " WHERE id = %s"
-)
-_SAVE_ROWS = """UPDATE polls_poll AS p SET version = t.version, voters = t.voters,
-    votes = t.votes, counts = t.counts, stars = t.stars
-    FROM (VALUES {rows}) AS t (version, voters, votes, counts, stars, id) WHERE p.id = t.id"""
-_SAVED = "(%s::bigint, %s::bigint, %s::bigint, %s::jsonb, %s::jsonb, %s::uuid)"
 
 
 class VoterIn(NamedTuple):
@@ -93,15 +91,12 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
         voters: voter keys whose current votes are read once the locks are held: on
             PostgreSQL, where that saves a trip.
     """
-    lock, parameters = states_query(refs, lock=True)
     if not voters or VENDOR != "postgresql":
-        return Locked(states_from((yield Statement(lock, parameters))), None)
-    lock, _ = states_query(refs, lock=True, columns="1")
+        return Locked(states_from((yield [states_query(refs, lock=True)])), None)
+    lock = states_query(refs, lock=True, columns="1")
     # A statement of its own, which sees what was committed while the lock was waited for.
-    read, _ = states_query(refs, columns=_POSTGRESQL["current as well"])
-    rows = yield Statement(
-        f"{lock}; {read} ORDER BY id", [*parameters, _array(voters), *parameters]
-    )
+    sql, parameters = states_query(refs, columns=_POSTGRESQL["current as well"])
+    rows = yield [lock, Statement(sql, [_array(voters), *parameters])]
     found = rows[0][-1] if rows else None
     return Locked(
         states_from([row[:-1] for row in rows]),
@@ -128,10 +123,10 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
         return []
     keys = [_array(one.voter for one in voters)]
     if VENDOR == "postgresql":
-        rows = yield Statement(_POSTGRESQL["current"], keys)
+        rows = yield [Statement(_POSTGRESQL["current"], keys)]
         found = [StoredVote(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
     else:
-        rows = yield Statement(_SQLITE["current"], keys)
+        rows = yield [Statement(_SQLITE["current"], keys)]
         found = [_from_sqlite(*row) for row in rows]
     if not found:
         return []
@@ -143,9 +138,9 @@ def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
     """Those of these voters of `code` polls whose code is unknown or revoked."""
     parameters = [_array({one.poll_id for one in voters}), _array(one.voter for one in voters)]
     if VENDOR == "postgresql":
-        usable = set((yield Statement(_POSTGRESQL["usable"], parameters)))
+        usable = set((yield [Statement(_POSTGRESQL["usable"], parameters)]))
     else:
-        rows = yield Statement(_SQLITE["usable"], parameters)
+        rows = yield [Statement(_SQLITE["usable"], parameters)]
         usable = {(UUID(poll_id), UUID(voter)) for poll_id, voter in rows}
     return {one for one in voters if (one.poll_id, one.voter) not in usable}
 
@@ -169,35 +164,16 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     """Add vote events to the record, in one statement."""
     if not votes:
         return []
-    if VENDOR == "postgresql":
-        return [Statement(_POSTGRESQL["insert"], _columns(votes))]
-    rows = orjson.dumps([_for_sqlite(vote) for vote in votes])
-    return [Statement(_SQLITE["insert"], [rows.decode()])]
-
-
-def _columns(votes: Sequence[StoredVote]) -> list[str]:
-    """The columns of these votes, each an array of PostgreSQL's."""
-    poll_ids, epochs, seqs, voters, marks, moments, are_current, replaces = zip(
-        *votes, strict=True
-    )
+    if VENDOR != "postgresql":
+        rows = orjson.dumps([_for_sqlite(vote) for vote in votes])
+        return [Statement(_SQLITE["insert"], [rows.decode()])]
+    poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
     columns = [
-        [poll_id.hex for poll_id in poll_ids],
-        map(str, epochs),
-        map(str, seqs),
-        [voter.hex for voter in voters],
-        ["NULL" if one is None else _quoted(orjson.dumps(one).decode()) for one in marks],
-        [f'"{moment}"' for moment in moments],
-        ["t" if is_current else "f" for is_current in are_current],
-        ["NULL" if seq is None else str(seq) for seq in replaces],
-    ]
-    return [f"{{{','.join(column)}}}" for column in columns]
-
-
-def _quoted(text: str) -> str:
-    """An element of a PostgreSQL array."""
-    if '"' in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+        _plain([poll_id.hex for poll_id in poll_ids]), _plain(epochs), _plain(seqs),
+        _plain([voter.hex for voter in voters]), _as_json(marks), _quoted(map(str, moments)),
+        _plain(are_current), _plain(replaced),
+    ]  # fmt: skip
+    return [Statement(_POSTGRESQL["insert"], columns)]
 
 
 def _for_sqlite(vote: StoredVote) -> tuple[Any, ...]:
@@ -219,14 +195,42 @@ def _from_sqlite(
 
 def save_tallies(states: Sequence[PollState]) -> list[Statement]:
     """Write each poll's totals and version; on PostgreSQL in one statement."""
-    rows = [
-        (state.version, state.voters, state.votes, orjson.dumps(state.counts).decode(),
-         None if state.stars is None else orjson.dumps(state.stars).decode(), poll_id)
-        for state, poll_id in zip(states, stored_uuids(state.id for state in states), strict=True)
-    ]  # fmt: skip
-    if VENDOR != "postgresql":
-        return [Statement(_SAVE_ROW, values) for values in rows]
-    if not rows:
+    if not states:
         return []
-    sql = _SAVE_ROWS.format(rows=", ".join([_SAVED] * len(rows)))
-    return [Statement(sql, [value for values in rows for value in values])]
+    ids = stored_uuids(state.id for state in states)
+    if VENDOR != "postgresql":
+        return [
+            Statement(_SQLITE["save"], (
+                state.version, state.voters, state.votes, orjson.dumps(state.counts).decode(),
+                None if state.stars is None else orjson.dumps(state.stars).decode(), poll_id,
+            ))
+            for state, poll_id in zip(states, ids, strict=True)
+        ]  # fmt: skip
+    columns = [
+        _plain([state.version for state in states]), _plain([state.voters for state in states]),
+        _plain([state.votes for state in states]), _as_json([state.counts for state in states]),
+        _as_json([state.stars for state in states]), _plain(ids),
+    ]  # fmt: skip
+    return [Statement(_POSTGRESQL["save"], columns)]
+
+
+# Columns as PostgreSQL writes arrays
+
+
+def _plain(values: Iterable[object]) -> str:
+    """Of what needs no quotes."""
+    return f"{{{','.join(['NULL' if one is None else str(one) for one in values])}}}"
+
+
+def _as_json(values: Iterable[object]) -> str:
+    return _quoted([None if one is None else orjson.dumps(one).decode() for one in values])
+
+
+def _quoted(texts: Iterable[str | None]) -> str:
+    elements = [
+        "NULL" if text is None
+        else f'"{text}"' if '"' not in text
+        else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for text in texts
+    ]  # fmt: skip
+    return f"{{{','.join(elements)}}}"

@@ -52,11 +52,13 @@ def vote_transaction() -> Iterator[None]:
 
 
 def answer(asking: Asking[Result]) -> Result:
-    """What `asking` comes to when each statement it yields is answered."""
+    """What `asking` comes to when all it asks is answered."""
     try:
-        statement = next(asking)
+        *before, last = next(asking)
         while True:
-            statement = asking.send(query(*statement))
+            for statement in before:
+                tell(*statement)
+            *before, last = asking.send(query(*last))
     except StopIteration as end:
         result: Result = end.value
         return result

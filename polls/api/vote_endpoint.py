@@ -53,9 +53,7 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
         await respond(send, status, body, headers)
 
 
-async def _cast(
-    request: LeanRequest, receive: Receive, headers: list[Header]
-) -> tuple[int, bytes]:
+async def _cast(request: LeanRequest, receive: Receive, headers: list[Header]) -> tuple[int, bytes]:
     """Status and body; a device that is minted goes into `headers` before it votes, so that
     whoever is told to try again is the same voter then."""
     check_sender(request)

@@ -18,6 +18,7 @@ from polls.models import Poll, Vote
 from polls.recording import Cast, Outcome, record_votes
 from polls.recounting import recount_poll
 from polls.refs import PollRef
+from polls.statement import Statement
 from polls.voters import Identity, voter_key_of_code
 from tests.polls.elsewhere import elsewhere, kill_backend
 from tests.realtime.waiting import eventually
@@ -111,12 +112,11 @@ def before_statement(
     run = LoopConnection.run
     done: list[bool] = []
 
-    def watch(self: LoopConnection, sql: Any, parameters: Any, then: Any) -> None:
-        text = sql.decode() if isinstance(sql, bytes) else sql
-        if text.startswith(beginning) and not done:
+    def watch(self: LoopConnection, statements: Any, then: Any) -> None:
+        if statements[0].sql.startswith(beginning) and not done:
             done.append(True)
             act(self)
-        run(self, sql, parameters, then)
+        run(self, statements, then)
 
     monkeypatch.setattr(LoopConnection, "run", watch)
 
@@ -192,7 +192,7 @@ async def test_both_drivers_decide_alike(box: Watched) -> None:
 
 
 EARLIER_VOTES = "SELECT vote."
-STATEMENTS = ["BEGIN; ", EARLIER_VOTES, "INSERT INTO polls_vote"]
+STATEMENTS = ["BEGIN", EARLIER_VOTES, "INSERT INTO polls_vote"]
 
 
 @pytest.fixture
@@ -280,11 +280,11 @@ async def test_a_statement_that_fails_is_left_to_the_thread(
     run = LoopConnection.run
     broken: list[bool] = []
 
-    def break_one(self: LoopConnection, sql: Any, parameters: Any, then: Any) -> None:
-        if (sql if isinstance(sql, str) else sql.decode()).startswith(beginning) and not broken:
+    def break_one(self: LoopConnection, statements: Any, then: Any) -> None:
+        if statements[0].sql.startswith(beginning) and not broken:
             broken.append(True)
-            sql, parameters = "SELECT 1 / 0", None
-        run(self, sql, parameters, then)
+            statements = [Statement("SELECT 1 / 0")]
+        run(self, statements, then)
 
     monkeypatch.setattr(LoopConnection, "run", break_one)
     told_states: list[Any] = []
@@ -377,7 +377,7 @@ async def test_a_loop_and_threads_on_the_same_polls_are_exact(box: Watched, poll
 async def test_a_transaction_that_rests_is_ended_as_on_every_connection(box: Watched) -> None:
     shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     box.loop_box._connection.run(
-        "SHOW idle_in_transaction_session_timeout", None,
+        [Statement("SHOW idle_in_transaction_session_timeout")],
         lambda cursor: shown.set_result(cursor.fetchall()),
     )  # fmt: skip
     assert await shown == [("10s",)]

@@ -23,7 +23,7 @@ from polls.recording import Cast, record_votes
 from polls.recounting import recount_poll
 from polls.refs import PollRef
 from polls.state_rows import states_from, states_query
-from polls.statement import Asking, Statement
+from polls.statement import Asking
 from polls.vote_store import Locked
 from polls.voters import Identity
 
@@ -174,7 +174,7 @@ def polls_of_every_kind() -> list[Poll]:
 
 def lock_nothing(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Asking[Locked]:
     """`vote_store.lock_polls` with the lock taken out."""
-    rows = yield Statement(*states_query(refs))
+    rows = yield [states_query(refs)]
     return Locked(sorted(states_from(rows), key=lambda state: state.id), None)
 
 

@@ -19,7 +19,12 @@ SCHEMES = st.sampled_from(["Voter", "voter", "Bearer", "BEARER", "Basic", "", "V
 
 
 def request_with(headers: list[tuple[bytes, bytes]]) -> LeanRequest:
-    scope: dict[str, Any] = {"headers": headers, "client": ("192.0.2.1", 1), "scheme": "http"}
+    scope: dict[str, Any] = {
+        "path": "/",
+        "headers": headers,
+        "client": ("192.0.2.1", 1),
+        "scheme": "http",
+    }
     return LeanRequest(scope)
 
 
