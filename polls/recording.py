@@ -143,7 +143,7 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     foreseen = [_foresee(cast) for cast in batch]
     # Not where a poll may be new: it could come between the lock and what is read with it.
     is_all_known = all(cast.ref in _policies for cast in batch)
-    looked_up = {one.voter for one in foreseen if one} if is_all_known else set()
+    looked_up = {one[1].voter for one in foreseen if one} if is_all_known else set()
     states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
     desks: dict[PollRef, _Desk] = {}
@@ -182,42 +182,40 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     return Decided(outcomes, writes, after)
 
 
-class _Foreseen(NamedTuple):
-    """Who casts a vote, if poll and policy are still what they were at the last batch."""
-
-    poll_id: UUID
-    policy: str
-    voter: UUID
-
-
-# Policies by poll. Only a guess: what stands in the locked row decides.
-_policies: dict[PollRef, tuple[UUID, str]] = {}
+# What a voter key hangs on, by poll: id, epoch and policy as at the last batch. Only a guess:
+# what stands in the locked row decides.
+_policies: dict[PollRef, tuple[UUID, int, str]] = {}
 _MOST_POLICIES = 20_000
 
 
 def _note_policy(state: PollState) -> None:
-    if len(_policies) >= _MOST_POLICIES:
-        _policies.clear()
-    _policies[state.id] = _policies[state.code] = (state.id, state.voter_policy)
+    policy = (state.id, state.epoch, state.voter_policy)
+    if _policies.get(state.id) != policy or state.code not in _policies:
+        if len(_policies) >= _MOST_POLICIES:
+            _policies.clear()
+        _policies[state.id] = _policies[state.code] = policy
 
 
-def _foresee(cast: Cast) -> _Foreseen | None:
+def _foresee(cast: Cast) -> tuple[str, VoterIn] | None:
+    """Policy and voter, if poll and policy are still what they were at the last batch."""
     known = _policies.get(cast.ref)
     if known is None:
         return None
-    poll_id, policy = known
+    poll_id, epoch, policy = known
     try:
-        return _Foreseen(poll_id, policy, voter_key(poll_id, policy, cast.identity))
+        return policy, VoterIn(poll_id, epoch, voter_key(poll_id, policy, cast.identity))
     except errors.PollError:
         return None
 
 
-def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
+def _voter_of(cast: Cast, desk: _Desk | None, foreseen: tuple[str, VoterIn] | None) -> _Voter:
     if desk is None:
         return None
     state = desk.state
-    if foreseen and foreseen[:2] == (state.id, state.voter_policy):
-        return VoterIn(state.id, state.epoch, foreseen.voter)
+    if foreseen is not None:
+        policy, voter = foreseen
+        if policy == state.voter_policy and voter[:2] == (state.id, state.epoch):
+            return voter
     try:
         key = voter_key(state.id, state.voter_policy, cast.identity)
     except errors.PollError as error:

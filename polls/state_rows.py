@@ -68,9 +68,7 @@ def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
 
 
 def stored_uuids(values: Iterable[UUID]) -> list[str]:
-    """How the database writes these UUIDs."""
-    if VENDOR == "postgresql":
-        return [str(value) for value in values]
+    """How SQLite keeps these UUIDs, and PostgreSQL takes them."""
     return [value.hex for value in values]
 
 

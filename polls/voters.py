@@ -10,13 +10,15 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.core.signing import BadSignature, Signer
+from django.dispatch import receiver
 from django.utils.encoding import force_bytes
 
 from polls.domain import VoterPolicy
@@ -155,7 +157,21 @@ def voter_key_of_code(poll_id: UUID, code: str) -> UUID:
 
 
 def _digest(message: bytes) -> bytes:
-    return _mac(_secret(), b"livepoll.voter:" + message)
+    mac = _begun_mac().copy()
+    mac.update(message)
+    return mac.digest()
+
+
+@cache
+def _begun_mac() -> hmac.HMAC:
+    """By the oldest known secret: keys of stored voters must outlive a rotation."""
+    secret: str = (settings.SECRET_KEY_FALLBACKS or [settings.SECRET_KEY])[-1]
+    return hmac.new(secret.encode(), b"livepoll.voter:", "sha256")
+
+
+@receiver(setting_changed)
+def _forget_secret(**_: object) -> None:
+    _begun_mac.cache_clear()
 
 
 def _mac(key: bytes, message: bytes) -> bytes:
@@ -168,8 +184,3 @@ def _mac(key: bytes, message: bytes) -> bytes:
 @lru_cache(maxsize=32)
 def _keyed_mac(key: bytes) -> hmac.HMAC:
     return hmac.new(key, digestmod="sha256")
-
-
-def _secret() -> bytes:
-    """The oldest known secret: keys of stored voters must outlive a rotation."""
-    return (settings.SECRET_KEY_FALLBACKS or [settings.SECRET_KEY])[-1].encode()
