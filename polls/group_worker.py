@@ -69,17 +69,16 @@ class GroupWorker(Generic[Question, Answer]):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        try:
-            self._check_room()
-        except Overloaded as error:
-            future.set_exception(error)
-        else:
+        if len(self) < self._capacity:
             self._gather(question, future, loop)
+        else:
+            future.set_exception(self._refusal())
         return future
 
     def ask_sync(self, question: Question) -> Answer:
         """The same from any other thread."""
-        self._check_room()
+        if len(self) >= self._capacity:
+            raise self._refusal()
         future: Future[Answer] = Future()
         self._put([(question, future)])
         return future.result()
@@ -92,11 +91,10 @@ class GroupWorker(Generic[Question, Answer]):
                 self._thread.join()
                 self._thread = None
 
-    def _check_room(self) -> None:
-        if len(self) >= self._capacity:
-            if self._on_full is not None:
-                self._on_full()
-            raise Overloaded
+    def _refusal(self) -> Overloaded:
+        if self._on_full is not None:
+            self._on_full()
+        return Overloaded()
 
     def _gather(
         self,

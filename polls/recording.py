@@ -142,8 +142,9 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     """
     foreseen = [_foresee(cast) for cast in batch]
     # Not where a poll may be new: it could come between the lock and what is read with it.
-    is_all_known = all(cast.ref in _policies for cast in batch)
-    looked_up = {one[1].voter for one in foreseen if one} if is_all_known else set()
+    looked_up = (
+        [] if None in foreseen else [one.voter.voter for one in foreseen if one and one.voter]
+    )
     states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
     desks: dict[PollRef, _Desk] = {}
@@ -155,13 +156,13 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
         _voter_of(cast, desk, guess) for cast, desk, guess in zip(batch, at, foreseen, strict=True)
     ]
     voters = yield from _without_unusable_codes(voters, desks)
-    known = [one for one in voters if isinstance(one, VoterIn)]
-    if votes is None:
-        votes = yield from vote_store.current_votes(known)
-    else:
-        unforeseen = [one for one in known if one.voter not in looked_up]
-        votes += yield from vote_store.current_votes(unforeseen)
-    for vote in votes:
+    unforeseen = [
+        voter
+        for voter, guess in zip(voters, foreseen, strict=True)
+        if isinstance(voter, VoterIn)
+        and (votes is None or guess is None or guess.voter is not voter)
+    ]
+    for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):
         desk = desks.get(vote.poll_id)
         if desk is not None and desk.state.epoch == vote.epoch:
             desk.current[vote.voter] = vote
@@ -196,26 +197,33 @@ def _note_policy(state: PollState) -> None:
         _policies[state.id] = _policies[state.code] = policy
 
 
-def _foresee(cast: Cast) -> tuple[str, VoterIn] | None:
-    """Policy and voter, if poll and policy are still what they were at the last batch."""
+class _Foreseen(NamedTuple):
+    """Who casts a vote, if the poll is still what it was at the last batch; None: nobody."""
+
+    policy: str
+    voter: VoterIn | None
+
+
+def _foresee(cast: Cast) -> _Foreseen | None:
+    """None where the poll was in no batch yet."""
     known = _policies.get(cast.ref)
     if known is None:
         return None
     poll_id, epoch, policy = known
     try:
-        return policy, VoterIn(poll_id, epoch, voter_key(poll_id, policy, cast.identity))
+        key = voter_key(poll_id, policy, cast.identity)
     except errors.PollError:
-        return None
+        return _Foreseen(policy, None)
+    return _Foreseen(policy, VoterIn(poll_id, epoch, key))
 
 
-def _voter_of(cast: Cast, desk: _Desk | None, foreseen: tuple[str, VoterIn] | None) -> _Voter:
+def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
     if desk is None:
         return None
     state = desk.state
-    if foreseen is not None:
-        policy, voter = foreseen
-        if policy == state.voter_policy and voter[:2] == (state.id, state.epoch):
-            return voter
+    policy, voter = foreseen or (None, None)
+    if voter and policy == state.voter_policy and voter[:2] == (state.id, state.epoch):
+        return voter
     try:
         key = voter_key(state.id, state.voter_policy, cast.identity)
     except errors.PollError as error:

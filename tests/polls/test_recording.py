@@ -352,14 +352,18 @@ def test_a_guess_at_the_poll_that_is_wrong_changes_nothing(
 ) -> None:
     poll, other = make_poll(), make_poll()
     assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
-    guesses = [(poll.id, "open"), (poll.id, "ip"), (poll.id, "code"), (other.id, "device")]
+    guesses = [
+        *((poll.id, 1, policy) for policy in ("open", "ip", "code")),
+        (poll.id, 2, "device"),
+        (other.id, 1, "device"),
+    ]
     for number, guess in enumerate(guesses):
         monkeypatch.setitem(recording._policies, poll.id, guess)
         assert verdicts(commit([cast(poll, "a", 1), cast(poll, f"new {number}", 1)])) == [
             "repeated",
             "accepted",
         ]
-    assert_exact(poll, voters=5, version=5)
+    assert_exact(poll, voters=6, version=6)
 
 
 def test_earlier_votes_of_many_polls_are_all_found() -> None:
