@@ -209,7 +209,8 @@ def database(url: str) -> dict[str, Any]:
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+            " PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-64000;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
         # A database that vanished without a word must not hold votes for minutes.

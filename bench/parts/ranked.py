@@ -11,7 +11,7 @@ import time
 from bench.ballots import vote_requests
 from bench.crowd import Crowd, Door
 from bench.database import RANKED, preload_votes
-from bench.parts.votes import measure
+from bench.parts.votes import Flood, in_turns
 from bench.stage import Running, Stage
 from bench.web_load import WebLoad
 
@@ -57,7 +57,8 @@ def run(stage: Stage) -> None:
         single = running.create_poll(options=OPTIONS)
         empty = running.create_poll(**ranked)
         _single_votes(stage, "single choice, vote by vote", running, single, [])
-        measure(stage, "ranked, from no ballots", running, [empty], bodies=bodies(), part=PART)
+        in_turns(stage, [Flood(stage, "ranked, from no ballots", running, [empty],
+                               bodies=bodies(), part=PART)])  # fmt: skip
         full = running.create_poll(**ranked)
         preload_votes(database_url, [full], ballots, RANKED)
         start = time.perf_counter()
@@ -67,8 +68,8 @@ def run(stage: Stage) -> None:
         _single_votes(
             stage, f"ranked, vote by vote at {ballots:,} ballots", running, full, bodies()
         )
-        measure(stage, f"ranked, from {ballots:,} ballots", running, [full], bodies=bodies(),
-                part=PART)  # fmt: skip
+        in_turns(stage, [Flood(stage, f"ranked, from {ballots:,} ballots", running, [full],
+                               bodies=bodies(), part=PART)])  # fmt: skip
 
 
 def _single_votes(

@@ -1,12 +1,16 @@
 """Votes: acknowledged votes/s over REST, every rule in place, each vote of another voter.
 
-After each case the server's tally is compared with what was acknowledged.
+What is compared takes turns, a few seconds each, for a shared machine is twice as fast in one
+minute as in the next. After the last turn each server's tally is compared with what was
+acknowledged.
 """
 
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol as Interface
 
 from bench import machine
 from bench.ballots import vote_requests
@@ -16,6 +20,7 @@ from bench.web_load import Answers, WebLoad
 
 PART = "votes"
 WARM_UP_SECS = 1.0
+TURNS_A_REPEAT = 2  # each of so many is as much shorter
 MOST_VOTES_A_SECOND = 15_000
 
 
@@ -38,164 +43,215 @@ class Election:
         return self.database_busy / self.answers.per_second * 1e6
 
 
-async def cast_votes(
-    running: Running,
-    poll_ids: Sequence[str],
-    *,
-    voters: int,
-    seconds: float,
-    repeats: int,
-    bodies: Sequence[bytes] = (),
-    database_pids: Sequence[int] = (),
-) -> list[Election]:
-    """Flood the server with votes over kept-alive connections, after a warm-up.
+class Case(Interface):
+    """What takes turns."""
 
-    Raises:
-        RuntimeError: a vote was answered with an error.
-    """
-    load = WebLoad(running.ports, voters)
-    await load.open()
-    skip = 0
-    elections = []
-    for period in [WARM_UP_SECS, *[seconds] * repeats]:
-        number = int(MOST_VOTES_A_SECOND * period)
-        requests = vote_requests(poll_ids, number, bodies, skip=skip)
-        server, busy = machine.cpu_seconds(running.pids), time.process_time()
-        database = machine.cpu_seconds(database_pids)
-        answers = await load.flood(requests, period)
-        if answers.bad:
-            raise RuntimeError(f"{answers.bad} votes failed: {answers.statuses}")
-        skip += number
-        elections.append(
-            Election(
-                answers,
-                (machine.cpu_seconds(running.pids) - server) / answers.seconds,
-                (time.process_time() - busy) / answers.seconds,
-                (machine.cpu_seconds(database_pids) - database) / answers.seconds,
-            )
+    def take_turn(self, seconds: float) -> None: ...
+
+    def end_warm_up(self) -> None: ...
+
+    def report(self) -> None: ...
+
+
+def in_turns(stage: Stage, cases: Sequence[Case]) -> None:
+    """Measure these side by side, after a warm-up, and report them."""
+    for case in cases:
+        case.take_turn(WARM_UP_SECS)
+        case.end_warm_up()
+    for _ in range(stage.sizes.repeats * TURNS_A_REPEAT):
+        for case in cases:
+            case.take_turn(stage.sizes.seconds / TURNS_A_REPEAT)
+    for case in cases:
+        case.report()
+
+
+class Flood:
+    """A flood of votes over kept-alive connections, for one poll or several."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        case: str,
+        running: Running,
+        poll_ids: Sequence[str],
+        *,
+        bodies: Sequence[bytes] = (),
+        part: str = PART,
+        voters: int | None = None,
+        **notes: object,
+    ) -> None:
+        self._stage = stage
+        self._case = case
+        self._running = running
+        self._poll_ids = poll_ids
+        self._bodies = bodies
+        self._part = part
+        self._voters = voters or stage.sizes.voters
+        self._notes = notes
+        self._skip = 0
+        self._acknowledged = 0
+        self._elections: list[Election] = []
+        self._counted_before = self._counted()
+
+    def take_turn(self, seconds: float) -> None:
+        """
+        Raises:
+            RuntimeError: a vote was answered with an error.
+        """
+        election = self._stage.run(self._flood(seconds))
+        if election.answers.bad:
+            raise RuntimeError(f"{election.answers.bad} failed: {election.answers.statuses}")
+        self._acknowledged += election.answers.good
+        self._elections.append(election)
+
+    def end_warm_up(self) -> None:
+        self._elections.clear()
+
+    def report(self) -> None:
+        """
+        Raises:
+            RuntimeError: not exactly the acknowledged votes were counted.
+        """
+        counted = self._counted() - self._counted_before
+        if counted != self._acknowledged:
+            raise RuntimeError(f"{self._acknowledged} were acknowledged, {counted} counted")
+        measured = self._elections
+        self._stage.report.add(
+            self._part,
+            self._case,
+            "votes/s",
+            "votes/s",
+            [election.answers.per_second for election in measured],
+            clients=self._voters,
+            p50=f"{_middle([one.answers.percentile_ms(50) for one in measured]):.1f} ms",
+            p99=f"{_middle([one.answers.percentile_ms(99) for one in measured]):.1f} ms",
+            server_core=f"{_middle([one.server_busy for one in measured]):.0%}",
+            load_core=f"{_middle([one.load_busy for one in measured]):.0%}",
+            server_us=round(_middle([one.server_us for one in measured])),
+            database_us=round(_middle([one.database_us for one in measured])),
+            **self._notes,
         )
-    load.close()
-    return elections
+
+    async def _flood(self, seconds: float) -> Election:
+        load = WebLoad(self._running.ports, self._voters)
+        await load.open()
+        number = int(MOST_VOTES_A_SECOND * seconds)
+        requests = vote_requests(self._poll_ids, number, self._bodies, skip=self._skip)
+        self._skip += number
+        database = [self._stage.postgres.pid]
+        server, busy = machine.cpu_seconds(self._running.pids), time.process_time()
+        stored = machine.cpu_seconds(database)
+        answers = await load.flood(requests, seconds)
+        load.close()
+        return Election(
+            answers,
+            (machine.cpu_seconds(self._running.pids) - server) / answers.seconds,
+            (time.process_time() - busy) / answers.seconds,
+            (machine.cpu_seconds(database) - stored) / answers.seconds,
+        )
+
+    def _counted(self) -> int:
+        return sum(self._running.results(poll_id)["voters"] for poll_id in self._poll_ids)
+
+
+class Pgbench:
+    """Single-row inserts, each committed by itself."""
+
+    def __init__(self, stage: Stage, url: str, clients: int, protocol: Protocol) -> None:
+        self._stage = stage
+        self._url = url
+        self._clients = clients
+        self._protocol = protocol
+        self._rates: list[float] = []
+
+    def take_turn(self, seconds: float) -> None:
+        """
+        Raises:
+            PgbenchMissing
+        """
+        self._rates.append(pgbench_inserts(self._url, self._clients, seconds, self._protocol))
+
+    def end_warm_up(self) -> None:
+        self._rates.clear()
+
+    def report(self) -> None:
+        case = f"pgbench, single-row inserts, {self._protocol} protocol"
+        if self._clients != self._stage.sizes.voters:
+            case += f", {self._clients} clients"
+        self._stage.report.add(PART, case, "votes/s", "votes/s", self._rates, clients=self._clients)
 
 
 def run(stage: Stage) -> None:
-    _cases(stage, "livepoll, one process")
-    _pgbench(stage, stage.sizes.voters)
-    with stage.livepoll() as running:
-        crowd = stage.sizes.many_voters
-        measure(
-            stage, f"livepoll, one process, one poll, {crowd} clients", running,
-            [running.create_poll()], voters=crowd,
-        )  # fmt: skip
-    _pgbench(stage, stage.sizes.many_voters)
+    _side_by_side(stage)
     _plain(stage)
     with stage.livepoll(server="daphne") as running:
-        measure(stage, "livepoll, daphne, one poll", running, [running.create_poll()])
-    _cases(stage, "livepoll, two processes", processes=2)
-    # That process is its own database, and has a database's cores as well.
-    _cases(stage, "livepoll, SQLite", backend="sqlite", also_on=machine.DATABASE_CORES)
+        in_turns(stage, [Flood(stage, "livepoll, daphne, one poll", running,
+                              [running.create_poll()])])  # fmt: skip
     _preloaded(stage)
 
 
-def _cases(stage: Stage, name: str, **site: object) -> None:
-    with stage.livepoll(**site) as running:  # type: ignore[arg-type]
-        measure(stage, f"{name}, one poll", running, [running.create_poll()])
-        polls = [running.create_poll() for _ in range(stage.sizes.polls)]
-        measure(stage, f"{name}, {stage.sizes.polls} polls", running, polls)
+def _side_by_side(stage: Stage) -> None:
+    crowd = stage.sizes.many_voters
+    with ExitStack() as sites:
+        one = sites.enter_context(stage.livepoll())
+        two = sites.enter_context(stage.livepoll(processes=2))
+        # That process is its own database, and has a database's cores as well.
+        sqlite = sites.enter_context(
+            stage.livepoll(backend="sqlite", also_on=machine.DATABASE_CORES)
+        )
+        cases: list[Case] = []
+        for name, running in (("one process", one), ("two processes", two), ("SQLite", sqlite)):
+            polls = [running.create_poll() for _ in range(stage.sizes.polls)]
+            cases += [
+                Flood(stage, f"livepoll, {name}, one poll", running, [running.create_poll()]),
+                Flood(stage, f"livepoll, {name}, {len(polls)} polls", running, polls),
+            ]
+        cases.append(
+            Flood(stage, f"livepoll, one process, one poll, {crowd} clients", one,
+                 [one.create_poll()], voters=crowd)
+        )  # fmt: skip
+        in_turns(stage, cases + _pgbench(stage))
+
+
+def _pgbench(stage: Stage) -> list[Case]:
+    url = stage.new_database()
+    try:
+        pgbench_inserts(url, 1, 1, "simple")
+    except PgbenchMissing as missing:
+        stage.report.remark(str(missing))
+        return []
+    protocols: tuple[Protocol, ...] = ("simple", "prepared")
+    return [
+        Pgbench(stage, url, clients, protocol)
+        for clients in (stage.sizes.voters, stage.sizes.many_voters)
+        for protocol in protocols
+    ]
 
 
 def _preloaded(stage: Stage) -> None:
-    """Millions of votes stored already: in other polls, then in the very poll."""
+    """Millions of votes stored already: none, in other polls, in the very poll."""
     votes, polls = stage.sizes.preloaded_votes, stage.sizes.polls
-    database_url = stage.new_database()
-    with stage.livepoll(database_url=database_url) as running:
-        poll_id = running.create_poll()
-        measure(stage, "livepoll, empty table", running, [poll_id])
-        others = [running.create_poll() for _ in range(polls)]
-        preload_votes(database_url, others, votes // polls)
-        measure(
-            stage,
-            "livepoll, full table, other polls",
-            running,
-            [running.create_poll()],
-            stored=votes,
-        )
-    database_url = stage.new_database()
-    with stage.livepoll(database_url=database_url) as running:
-        poll_id = running.create_poll()
-        preload_votes(database_url, [poll_id], votes)
-        measure(stage, "livepoll, full table, same poll", running, [poll_id], stored=votes)
-
-
-def measure(
-    stage: Stage,
-    case: str,
-    running: Running,
-    poll_ids: Sequence[str],
-    *,
-    bodies: Sequence[bytes] = (),
-    part: str = PART,
-    voters: int | None = None,
-    **notes: object,
-) -> None:
-    """Cast votes, check that exactly the acknowledged ones were counted, and report."""
-    sizes = stage.sizes
-    voters = voters or sizes.voters
-    before = sum(running.results(poll_id)["voters"] for poll_id in poll_ids)
-    elections = stage.run(
-        cast_votes(
-            running, poll_ids, bodies=bodies,
-            voters=voters, seconds=sizes.seconds, repeats=sizes.repeats,
-            database_pids=[stage.postgres.pid],
-        )
-    )  # fmt: skip
-    counted = sum(running.results(poll_id)["voters"] for poll_id in poll_ids) - before
-    acknowledged = sum(election.answers.good for election in elections)
-    if counted != acknowledged:
-        raise RuntimeError(f"{acknowledged} votes were acknowledged, {counted} counted")
-    measured = elections[1:]
-    stage.report.add(
-        part,
-        case,
-        "votes/s",
-        "votes/s",
-        [election.answers.per_second for election in measured],
-        clients=voters,
-        p50=f"{_middle([one.answers.percentile_ms(50) for one in measured]):.1f} ms",
-        p99=f"{_middle([one.answers.percentile_ms(99) for one in measured]):.1f} ms",
-        server_core=f"{_middle([one.server_busy for one in measured]):.0%}",
-        load_core=f"{_middle([one.load_busy for one in measured]):.0%}",
-        server_us=round(_middle([one.server_us for one in measured])),
-        database_us=round(_middle([one.database_us for one in measured])),
-        **notes,
-    )
-
-
-def _middle(values: list[float]) -> float:
-    return statistics.median(values)
-
-
-def _pgbench(stage: Stage, clients: int) -> None:
-    sizes = stage.sizes
-    url = stage.new_database()
-    protocols: tuple[Protocol, ...] = ("simple", "prepared")
-    try:
-        for protocol in protocols:
-            pgbench_inserts(url, clients, 1, protocol)
-            rates = [pgbench_inserts(url, clients, sizes.seconds, protocol)
-                     for _ in range(sizes.repeats)]  # fmt: skip
-            case = f"pgbench, single-row inserts, {protocol} protocol"
-            if clients != sizes.voters:
-                case += f", {clients} clients"
-            stage.report.add(PART, case, "votes/s", "votes/s", rates, clients=clients)
-    except PgbenchMissing as missing:
-        stage.report.remark(str(missing))
+    with ExitStack() as sites:
+        cases: list[Case] = []
+        for case in ("empty table", "full table, other polls", "full table, same poll"):
+            database_url = stage.new_database()
+            running = sites.enter_context(stage.livepoll(database_url=database_url))
+            poll_id = running.create_poll()
+            if case != "empty table":
+                full = [poll_id]
+                if case == "full table, other polls":
+                    full = [running.create_poll() for _ in range(polls)]
+                preload_votes(database_url, full, votes // len(full))
+            stored = 0 if case == "empty table" else votes
+            cases.append(Flood(stage, f"livepoll, {case}", running, [poll_id], stored=stored))
+        in_turns(stage, cases)
 
 
 def _plain(stage: Stage) -> None:
     with stage.plain() as running:
         poll_id = running.create_poll()
-        measure(stage, "plain, daphne", running, [poll_id], bodies=plain_bodies(running, poll_id))
+        bodies = plain_bodies(running, poll_id)
+        in_turns(stage, [Flood(stage, "plain, daphne", running, [poll_id], bodies=bodies)])
 
 
 def plain_bodies(running: Running, poll_id: str) -> list[bytes]:
@@ -203,3 +259,7 @@ def plain_bodies(running: Running, poll_id: str) -> list[bytes]:
     answer = running.api.get(f"/api/v1/polls/{poll_id}/results/")
     answer.raise_for_status()
     return [b'{"choice":%d}' % int(option) for option in answer.json()["counts"]]
+
+
+def _middle(values: list[float]) -> float:
+    return statistics.median(values)
