@@ -18,6 +18,7 @@ from django.db import connection
 from psycopg2 import extensions
 from psycopg2.extras import register_default_jsonb
 
+from polls.refs import parse_ref
 from polls.statement import LastingSql, Statement
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ class LoopConnection:
 
     def _make_ready(self, _: Any) -> None:
         register_default_jsonb(conn_or_curs=self._connection, loads=lambda text: text)
+        extensions.register_type(_UUID, self._connection)
         seconds = settings.IDLE_IN_TRANSACTION_SECONDS
         # As on Django's connections: a process that hangs must not keep a poll's lock.
         idle = f"SET idle_in_transaction_session_timeout = '{seconds}s'"
@@ -178,6 +180,12 @@ class LoopConnection:
                 self._loop.remove_writer(descriptor)
             self._is_writing = also_write
         self._watched = descriptor
+
+
+# The very object that a request named the poll by, so that looking it up compares nothing.
+_UUID = extensions.new_type(
+    (2950,), "UUID", lambda text, _: None if text is None else parse_ref(text)
+)
 
 
 @cache

@@ -68,14 +68,6 @@ class ResultsCache:
         entry = self._own(state, status)
         return entry and entry[2]
 
-    def encoded_here(self, state: PollState, status: Status) -> bytes:
-        """The results of one poll that is not ranked; asks and fills this process's part only."""
-        body = self.held(state, status)
-        if body is None:
-            body = orjson.dumps(results_of(state, status, None))
-            self._keep(state.id, (state.order, status.value, body))
-        return body
-
     def _own(self, state: PollState, status: Status) -> Entry | None:
         entry = self._entries.get(state.id)
         if entry is not None and entry[0] == state.order and entry[1] == status.value:

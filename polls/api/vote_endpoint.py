@@ -28,14 +28,13 @@ from polls.owners import is_owner
 from polls.reading import Question, reader
 from polls.recording import Cast, Outcome
 from polls.refs import parse_ref
-from polls.results import iso
-from polls.results_cache import ResultsCache, with_as_of
+from polls.results import iso, results_of
+from polls.results_cache import with_as_of
 from polls.vote_store import StoredVote
 from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
-_results = ResultsCache()
-# A batch's voters share its state, and what everybody may see of it is made once for all.
+# A batch's voters share its state, and what is seen of it is made once for all.
 _newest: tuple[PollState | None, bytes] = (None, b"")
 
 
@@ -109,7 +108,7 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
     """The results to send with a vote's answer, as JSON; null for who may not see them."""
     global _newest
     newest, results = _newest
-    if state is newest:
+    if state is newest and state.results_visibility == Visibility.ALWAYS:
         return results
     now = datetime.now(UTC)
     status = state.status_at(now)
@@ -123,8 +122,8 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
             return b"null"
         assert reading.results is not None
         return with_as_of(reading.results, now)
-    results = with_as_of(_results.encoded_here(state, status), now)
-    if state.results_visibility == Visibility.ALWAYS:
+    if state is not newest:
+        results = with_as_of(orjson.dumps(results_of(state, status, None)), now)
         _newest = state, results
     return results
 
