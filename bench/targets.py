@@ -38,6 +38,8 @@ TARGETS = [
     Target(
         "Votes of two processes", "votes/livepoll, two processes, one poll/votes/s", 1.0, _VOTES
     ),
+    Target("Votes of two processes, 100 polls",
+           "votes/livepoll, two processes, 100 polls/votes/s", 1.0, _MANY_POLLS),
     Target("Vote to screen, ms", _SCREEN, 250, is_ceiling=True),
     Target("KB a socket", f"{_SOCKETS}/resident memory a socket", 25, is_ceiling=True),
     Target("Connects/s", f"{_SOCKETS}/connects/s", 2_000),
