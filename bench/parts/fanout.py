@@ -3,7 +3,7 @@
 A new tally is published as soon as fewer than WINDOW are on their way, so the server is
 always busy and no way of sending has to queue or to drop. A tally counts as arrived when
 a sample of screens has it; frames are counted at every screen. Livepoll sends only the
-newest of several that came together: with few under way hardly any do.
+newest of several that came together: with few under way, each process, hardly any do.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ def _livepoll(stage: Stage, server: Server, processes: int = 1) -> bytes:
             lambda: through_layer("bench.layer_publisher", poll_id, env),
             door,
             running.pids,
-            FEW,
+            FEW * processes,
         )
         tally = running.results(poll_id)
         tally.pop("as_of")
