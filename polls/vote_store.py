@@ -20,10 +20,11 @@ from polls.statement import Asking, LastingSql, Statement
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
-# One look into the index a voter, whatever the planner believes: before it has statistics of a
-# table that grows by thousands of rows a second, `= ANY` of a hundred voters read it all.
+# One look into the index a voter: before the planner has statistics of a table that grows by
+# thousands of rows a second, `= ANY` of a hundred voters read it all. Two, for a reader without
+# the poll's lock may still want the epoch before.
 _NEWEST_OF_EACH = f"""unnest(%s::uuid[]) AS key CROSS JOIN LATERAL (
-    {_CURRENT} = key ORDER BY epoch DESC LIMIT 1) AS vote"""
+    {_CURRENT} = key ORDER BY epoch DESC LIMIT 2) AS vote"""
 _USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
 _SUPERSEDE = (
     "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"

@@ -63,6 +63,9 @@ async def pour(
             await asyncio.sleep(WARM_UP_SECS)
             for _ in range(repeats):
                 flows.append(await _measure(crowd, pids, seconds))
+            for task in (pump, reading):
+                if task.done():
+                    task.result()  # it failed, and nothing was measured
         finally:
             for task in (pump, reading):
                 task.cancel()

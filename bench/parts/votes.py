@@ -14,7 +14,14 @@ from typing import Protocol as Interface
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.database import PgbenchMissing, Protocol, pgbench_inserts, preload_votes
+from bench.database import (
+    PgbenchMissing,
+    Protocol,
+    find_pgbench,
+    make_pgbench_table,
+    pgbench_inserts,
+    preload_votes,
+)
 from bench.stage import Running, Stage
 from bench.web_load import Answers, WebLoad
 
@@ -139,7 +146,8 @@ class Flood:
         number = int(MOST_VOTES_A_SECOND * seconds)
         requests = vote_requests(self._poll_ids, number, self._bodies, skip=self._skip)
         self._skip += number
-        database = [self._stage.postgres.pid]
+        is_own_database = self._running.env["DATABASE_URL"].startswith("sqlite")
+        database = [] if is_own_database else [self._stage.postgres.pid]
         server, busy = machine.cpu_seconds(self._running.pids), time.process_time()
         stored = machine.cpu_seconds(database)
         answers = await load.flood(requests, seconds)
@@ -158,9 +166,10 @@ class Flood:
 class Pgbench:
     """Single-row inserts, each committed by itself."""
 
-    def __init__(self, stage: Stage, url: str, clients: int, protocol: Protocol) -> None:
+    def __init__(self, stage: Stage, clients: int, protocol: Protocol) -> None:
         self._stage = stage
-        self._url = url
+        self._url = stage.new_database()
+        make_pgbench_table(self._url)
         self._clients = clients
         self._protocol = protocol
         self._rates: list[float] = []
@@ -216,15 +225,14 @@ def _side_by_side(stage: Stage) -> None:
 
 
 def _pgbench(stage: Stage) -> list[Case]:
-    url = stage.new_database()
     try:
-        pgbench_inserts(url, 1, 1, "simple")
+        find_pgbench()
     except PgbenchMissing as missing:
         stage.report.remark(str(missing))
         return []
     protocols: tuple[Protocol, ...] = ("simple", "prepared")
     return [
-        Pgbench(stage, url, clients, protocol)
+        Pgbench(stage, clients, protocol)
         for clients in (stage.sizes.voters, stage.sizes.many_voters)
         for protocol in protocols
     ]

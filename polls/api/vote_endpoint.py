@@ -34,8 +34,10 @@ from polls.vote_store import StoredVote
 from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
-# A batch's voters share its state, and what is seen of it is made once for all.
-_newest: tuple[PollState | None, bytes] = (None, b"")
+# A batch's voters share its states, and what is seen of each is made once for all. By the
+# object's id, which is nobody else's while the entry holds it.
+_made: dict[int, tuple[PollState, bytes]] = {}
+_MOST_MADE = 100
 
 
 async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -106,10 +108,9 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
 
 async def _results_for(state: PollState, caller: Caller) -> bytes:
     """The results to send with a vote's answer, as JSON; null for who may not see them."""
-    global _newest
-    newest, results = _newest
-    if state is newest and state.results_visibility == Visibility.ALWAYS:
-        return results
+    made = _made.get(id(state))
+    if made is not None and state.results_visibility == Visibility.ALWAYS:
+        return made[1]
     now = datetime.now(UTC)
     status = state.status_at(now)
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
@@ -122,10 +123,12 @@ async def _results_for(state: PollState, caller: Caller) -> bytes:
             return b"null"
         assert reading.results is not None
         return with_as_of(reading.results, now)
-    if state is not newest:
+    if made is None:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
         results = with_as_of(orjson.dumps(results_of(state, status, None)), now)
-        _newest = state, results
-    return results
+        made = _made[id(state)] = state, results
+    return made[1]
 
 
 def _cookie(token: str, is_secure: bool) -> bytes:

@@ -383,6 +383,14 @@ async def test_a_transaction_that_rests_is_ended_as_on_every_connection(box: Wat
     assert await shown == [("10s",)]
 
 
+async def test_prepared_statements_go_by_indexes(box: Watched) -> None:
+    shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    box.loop_box._connection.run(
+        [Statement("SHOW enable_seqscan")], lambda cursor: shown.set_result(cursor.fetchall())
+    )
+    assert await shown == [("off",)]
+
+
 async def test_batches_are_measured(
     box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:

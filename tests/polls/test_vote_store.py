@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from polls import services, vote_store
+from polls import loop_connection, services, vote_store
 from polls.statement import Statement
 from polls.vote_store import VoterIn
 
@@ -29,6 +29,24 @@ def reading_statements() -> list[Statement]:
     _, with_the_lock = next(vote_store.lock_polls({poll.id}, {one.voter for one in voters}))
     (alone,) = next(vote_store.current_votes(voters))
     return [with_the_lock, alone]
+
+
+def test_a_plan_made_while_the_table_was_small_goes_by_the_index_as_well() -> None:
+    """As `loop_connection` prepares it, for a connection that outlives statistics."""
+    poll, _ = services.create_poll(question="?", options=["a", "b"])
+    voters = [VoterIn(poll.id, 1, uuid4()) for _ in range(VOTERS)]
+    (asked,) = next(vote_store.current_votes(voters))
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [poll.id, 60])
+        cursor.execute("ANALYZE polls_vote")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"PREPARE asked AS {loop_connection._numbered(asked.sql)}")
+        for _ in range(7):  # from the sixth on the plan may be one for all parameters
+            cursor.execute("EXECUTE asked (%s)", asked.parameters)
+        cursor.execute("EXPLAIN EXECUTE asked (%s)", asked.parameters)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute("DEALLOCATE asked")
+    assert "vote_one_a_voter" in plan, plan
 
 
 def test_each_voter_is_one_look_into_the_index() -> None:
