@@ -40,9 +40,9 @@ MUTANTS = [
                "    with vote_transaction():\n        decided",
                "    from contextlib import suppress\n    from django.db import DatabaseError\n"
                "    with suppress(DatabaseError), vote_transaction():\n        decided"),
-         Patch("polls/loop_box.py", "        writes = [self._connection",
-               "        settle(zip([one for _, one in self._batch], decided.outcomes))\n"
-               "        writes = [self._connection"),
+         Patch("polls/loop_box.py", "            self._connection.run([*decided.writes",
+               "            settle(zip([one for _, one in self._batch], decided.outcomes))\n"
+               "            self._connection.run([*decided.writes"),
          Patch("polls/loop_box.py", "waiting = self._batch + self._gathered",
                "waiting = self._gathered")),
         ("lose_a_commit",) * 3,
@@ -56,13 +56,15 @@ MUTANTS = [
     ),
     Mutant(
         "no lock, and collisions are ignored", "stored",
-        (Patch("polls/state_rows.py", 'sql += " FOR UPDATE"', "pass"),
-         Patch("polls/vote_store.py", "is_current boolean, replaces bigint)",
-               "is_current boolean, replaces bigint) ON CONFLICT DO NOTHING")),
+        (Patch("polls/state_rows.py", '" FOR UPDATE" * lock', '"" * lock'),
+         Patch("polls/vote_store.py", "%s::boolean[], %s::bigint[])",
+               "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING")),
     ),
     Mutant(
         "earlier votes are not looked up", "once",
-        (Patch("polls/recording.py", "for vote in votes:", "for vote in ():"),
+        (Patch("polls/recording.py",
+               "for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):",
+               "for vote in ():"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
                "condition=models.Q(('is_current', True), ('seq', 0))")),
         ("lose_a_commits_answer",) * 3,
