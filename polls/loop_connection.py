@@ -46,7 +46,7 @@ class LoopConnection:
         self._on_failure = on_failure
         self._connection: Any = None
         self._cursor: Any = None
-        self._prepared: dict[str, str] = {}  # names by SQL
+        self._prepared: set[str] = set()  # SQL
         self._then: Then | None = None  # takes the answer that is under way
         self._is_ready = False
         self._asked = 0
@@ -105,9 +105,9 @@ class LoopConnection:
         sql, parameters = statement
         preparing = b""
         if isinstance(sql, LastingSql):
-            name = self._prepared.get(sql)
-            if name is None:
-                name = self._prepared[sql] = _name_of(sql)
+            name = _name_of(sql)
+            if sql not in self._prepared:
+                self._prepared.add(sql)
                 preparing = f"PREPARE {name} AS {_numbered(sql)}; ".encode()
             sql = f"EXECUTE {name}"
             if parameters:
@@ -117,7 +117,7 @@ class LoopConnection:
 
     def _end(self) -> None:
         self._is_ready = False
-        self._prepared = {}
+        self._prepared = set()
         self._then = None
         self._watch(None)
         if self._connection is not None:

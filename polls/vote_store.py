@@ -149,7 +149,7 @@ def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
 def _array(values: Iterable[UUID]) -> str:
     """These UUIDs as one parameter."""
     stored = stored_uuids(values)
-    return f"{{{','.join(stored)}}}" if VENDOR == "postgresql" else orjson.dumps(stored).decode()
+    return _plain(stored) if VENDOR == "postgresql" else orjson.dumps(stored).decode()
 
 
 def supersede_votes(votes: Collection[StoredVote]) -> list[Statement]:
@@ -170,8 +170,8 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
         return [Statement(_SQLITE["insert"], [rows.decode()])]
     poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
     columns = [
-        _plain([poll_id.hex for poll_id in poll_ids]), _plain(epochs), _plain(seqs),
-        _plain([voter.hex for voter in voters]), _as_json(marks), _quoted(map(str, moments)),
+        _plain(stored_uuids(poll_ids)), _plain(epochs), _plain(seqs),
+        _plain(stored_uuids(voters)), _as_json(marks), _quoted(map(str, moments)),
         _plain(are_current), _plain(replaced),
     ]  # fmt: skip
     return [Statement(_POSTGRESQL["insert"], columns)]

@@ -157,9 +157,7 @@ def voter_key_of_code(poll_id: UUID, code: str) -> UUID:
 
 
 def _digest(message: bytes) -> bytes:
-    mac = _begun_mac().copy()
-    mac.update(message)
-    return mac.digest()
+    return _ended(_begun_mac(), message)
 
 
 @cache
@@ -176,7 +174,11 @@ def _forget_secret(**_: object) -> None:
 
 def _mac(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA256. `hmac.digest` would let go of the interpreter's lock for each."""
-    mac = _keyed_mac(key).copy()
+    return _ended(_keyed_mac(key), message)
+
+
+def _ended(begun: hmac.HMAC, message: bytes) -> bytes:
+    mac = begun.copy()
     mac.update(message)
     return mac.digest()
 
