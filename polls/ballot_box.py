@@ -3,8 +3,8 @@
 An answer means committed. When the database is away every vote is answered `overloaded`
 and nothing is stored; one vote that breaks a batch does not take its neighbours down.
 
-A busy event loop on PostgreSQL commits its votes itself (`loop_box`); everything else, and
-whatever goes wrong there, is the thread's.
+A busy event loop commits its votes itself (`loop_box`); everything else, and whatever goes
+wrong there, is the thread's.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ from polls.errors import Overloaded, ServerError
 from polls.group_worker import GroupWorker
 from polls.loop_box import LoopBox
 from polls.recording import Cast, Outcome, record_votes
-from polls.state_rows import VENDOR
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class BallotBox(GroupWorker[Cast, Outcome]):
     def _gather(
         self, question: Cast, future: asyncio.Future[Outcome], loop: asyncio.AbstractEventLoop
     ) -> None:
-        if VENDOR == "postgresql" and not draining.is_draining():
+        if not draining.is_draining():
             box = self._loop_boxes.get(loop)
             if box is None:
                 box = self._open(loop)

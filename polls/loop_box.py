@@ -12,19 +12,26 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from django.db import DatabaseError
 
 from polls import events
+from polls.columns import VENDOR
 from polls.group_worker import settle
-from polls.loop_connection import LoopConnection
+from polls.loop_connection import Answer, LoopConnection
+from polls.loop_postgresql import LoopPostgresql
+from polls.loop_sqlite import LoopSqlite
 from polls.recording import Cast, Decided, Outcome, decide_votes
 from polls.statement import Asking, Statement
 
 logger = logging.getLogger(__name__)
 
-_BEGIN, _COMMIT = Statement("BEGIN"), Statement("COMMIT")
+_COMMIT = Statement("COMMIT")
+_connect: type[LoopConnection]
+if VENDOR == "postgresql":
+    _connect, _BEGIN = LoopPostgresql, Statement("BEGIN")
+else:  # which has one lock, for all who write
+    _connect, _BEGIN = LoopSqlite, Statement("BEGIN IMMEDIATE")
 
 Waiting = tuple[Cast, "asyncio.Future[Outcome]"]
 
@@ -47,7 +54,7 @@ class LoopBox:
         on_commit: Callable[[Sequence[Outcome], float], None],
     ) -> None:
         self._loop = loop
-        self._connection = LoopConnection(loop, self._fail)
+        self._connection = _connect(loop, self._fail)
         self._batch_size = batch_size
         self._pass_on = pass_on
         self._on_commit = on_commit
@@ -93,17 +100,17 @@ class LoopBox:
         except Exception as error:
             self._connection.fail(error)
 
-    def _decide(self, deciding: Asking[Decided], cursor: Any) -> None:
+    def _decide(self, deciding: Asking[Decided], answer: Answer) -> None:
         try:
-            asked = deciding.send(cursor.fetchall())
+            asked = deciding.send(answer.rows)
         except StopIteration as end:
             decided: Decided = end.value
             self._connection.run([*decided.writes, _COMMIT], partial(self._end, decided))
         else:
             self._connection.run(asked, partial(self._decide, deciding))
 
-    def _end(self, decided: Decided, cursor: Any) -> None:
-        if cursor.statusmessage != "COMMIT":
+    def _end(self, decided: Decided, answer: Answer) -> None:
+        if answer.done != "COMMIT":
             raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
         batch, self._batch = self._batch, []
         seconds = time.perf_counter() - self._started

@@ -10,15 +10,16 @@ process has not at hand, and all while its connection is away. PostgreSQL only.
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from polls import draining, errors
+from polls.columns import VENDOR
 from polls.domain import Kind
-from polls.loop_connection import LoopConnection
+from polls.loop_connection import Answer
+from polls.loop_postgresql import LoopPostgresql
 from polls.reading import Question, Reading, reader, reading_at_hand
 from polls.refs import PollRef
-from polls.state_rows import VENDOR, states_from, states_query
+from polls.state_rows import states_from, states_query
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class LoopReader:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._connection = LoopConnection(loop, self._fail)
+        self._connection = LoopPostgresql(loop, self._fail)
         self._gathered: dict[PollRef, list[asyncio.Future[Reading]]] = {}
         self._asked: dict[PollRef, list[asyncio.Future[Reading]]] = {}
         self._waiting = 0
@@ -83,10 +84,9 @@ class LoopReader:
         self._asked, self._gathered, self._waiting = self._gathered, {}, 0
         self._connection.run([states_query(self._asked)], self._answer)
 
-    def _answer(self, cursor: Any) -> None:
-        rows = cursor.fetchall()
+    def _answer(self, answer: Answer) -> None:
         now = datetime.now(UTC)
-        states = {name: one for one in states_from(rows) for name in (one.id, one.code)}
+        states = {name: one for one in states_from(answer.rows) for name in (one.id, one.code)}
         for ref, futures in self._asked.items():
             state = states.get(ref)
             if state is None:

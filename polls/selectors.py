@@ -38,7 +38,8 @@ _TIMELINE_POINTS = 80
 
 def get_states(refs: Collection[PollRef]) -> list[PollState]:
     """The states of those polls that exist. One query."""
-    return states_from(query(*states_query(refs)))
+    asked = states_query(refs)
+    return states_from(query(asked.sql, asked.parameters))
 
 
 def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:

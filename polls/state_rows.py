@@ -2,23 +2,28 @@
 begins with, so it is spared the ORM's cost of a query. Both databases.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection, models
+from django.db import models
 
+from polls.columns import VENDOR, moment, names, uuids
 from polls.domain import PollState
 from polls.models import Poll
 from polls.refs import PollRef
 from polls.statement import LastingSql, Statement
 
-# Asked once: on an event loop every task would make a connection object to look at it.
-VENDOR = connection.vendor
 COLUMNS = ", ".join(PollState._fields)
+_FOUND_BY = {
+    "postgresql": {"id": "id = ANY (%s::uuid[])", "code": "code = ANY (%s::text[])"},
+    "sqlite": {
+        name: f"{name} IN (SELECT value FROM json_each(%s))"  # noqa: S608 (no input in it)
+        for name in ("id", "code")
+    },
+}[VENDOR]
 
 
 def states_query(
@@ -30,50 +35,32 @@ def states_query(
         lock: lock them, in id order, so that no two batches can deadlock.
         columns: COLUMNS for `states_from`.
     """
-    ids = stored_uuids([ref for ref in refs if isinstance(ref, UUID)])
+    ids = uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
-    if VENDOR == "postgresql":
-        arrays = [f"{{{','.join(names)}}}" for names in (ids, codes) if names]
-        return Statement(_lasting_query(columns, bool(ids), bool(codes), lock), arrays)
-    found_by = [
-        f"{column} IN ({', '.join(['%s'] * len(names))})"
-        for column, names in (("id", ids), ("code", codes))
-        if names
-    ]
-    return Statement(_select(columns, found_by), ids + codes)  # it has one writer: no lock
-
-
-def _select(columns: str, found_by: list[str]) -> str:
-    found = " OR ".join(found_by) or "false"
-    return f"SELECT {columns} FROM polls_poll WHERE {found} ORDER BY id"  # noqa: S608
+    sql = _lasting_query(columns, bool(ids), bool(codes), lock)
+    return Statement(sql, [names(some) for some in (ids, codes) if some])
 
 
 @cache
 def _lasting_query(columns: str, by_id: bool, by_code: bool, lock: bool) -> LastingSql:
-    found_by = ["id = ANY (%s::uuid[])"] * by_id + ["code = ANY (%s::text[])"] * by_code
-    return LastingSql(_select(columns, found_by) + " FOR UPDATE" * lock)
+    found_by = [_FOUND_BY["id"]] * by_id + [_FOUND_BY["code"]] * by_code
+    found = " OR ".join(found_by) or "false"
+    sql = f"SELECT {columns} FROM polls_poll WHERE {found} ORDER BY id"  # noqa: S608
+    if lock and VENDOR == "postgresql":  # elsewhere who writes is alone
+        sql += " FOR UPDATE"
+    return LastingSql(sql)
 
 
 def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
     """What the rows of `states_query` say."""
-    converters = _CONVERTERS[VENDOR]
     states = []
     for row in rows:
         values = list(row)
-        for place, convert in converters:
+        for place, convert in _CONVERTERS:
             if values[place] is not None:
                 values[place] = convert(values[place])
         states.append(PollState._make(values))
     return states
-
-
-def stored_uuids(values: Iterable[UUID]) -> list[str]:
-    """How SQLite keeps these UUIDs, and PostgreSQL takes them."""
-    return [value.hex for value in values]
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC)
 
 
 def _converters(
@@ -87,9 +74,9 @@ def _converters(
     ]
 
 
-_CONVERTERS = {
-    "postgresql": _converters({models.JSONField: orjson.loads}),
-    "sqlite": _converters(
-        {models.JSONField: orjson.loads, models.UUIDField: UUID, models.DateTimeField: _aware}
-    ),
-}
+_AS_SQLITE_KEEPS_THEM: dict[type, Callable[[Any], Any]] = {
+    models.UUIDField: UUID, models.DateTimeField: moment, models.BooleanField: bool,
+}  # fmt: skip
+_CONVERTERS = _converters(
+    {models.JSONField: orjson.loads} | (_AS_SQLITE_KEEPS_THEM if VENDOR == "sqlite" else {})
+)

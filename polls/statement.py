@@ -20,10 +20,12 @@ class LastingSql(str):
 
 
 class Statement(NamedTuple):
-    """SQL of the database in use, and its parameters."""
+    """SQL of the database in use, and its parameters; `is_many`: rows of them, to be run with
+    one after the other."""
 
     sql: str
     parameters: Sequence[Any] = ()
+    is_many: bool = False
 
 
 Asking = Generator[Sequence[Statement], Rows, Result]

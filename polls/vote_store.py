@@ -5,40 +5,53 @@ generator that asks one statement; what writes returns statements. Whoever runs 
 inside `vote_transaction`, or another transaction.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
+from polls.columns import (
+    VENDOR,
+    as_json,
+    json_array,
+    moment,
+    names,
+    plain_array,
+    quoted_array,
+    uuids,
+)
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
-from polls.state_rows import COLUMNS, VENDOR, states_from, states_query, stored_uuids
+from polls.state_rows import COLUMNS, states_from, states_query
 from polls.statement import Asking, LastingSql, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
+_USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
+_ANY_OF = "IN (SELECT value FROM json_each(%s))"
+_SUPERSEDE = (
+    "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"
+)
 # One look into the index a voter: before the planner has statistics of a table that grows by
 # thousands of rows a second, `= ANY` of a hundred voters read it all. Two, for a reader without
 # the poll's lock may still want the epoch before.
 _NEWEST_OF_EACH = f"""unnest(%s::uuid[]) AS key CROSS JOIN LATERAL (
     {_CURRENT} = key ORDER BY epoch DESC LIMIT 2) AS vote"""
-_USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
-_SUPERSEDE = (
-    "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"
-)
+# In the first row alone, or a thousand repeated votes would come once a poll.
+_AS_WELL = COLUMNS + ", CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN (SELECT {}) END"
 # All votes at once: on PostgreSQL a column is one parameter, and a row costs a third of one in
-# VALUES; as one parameter, SQLite's driver lets go of the interpreter's lock once, not a row.
+# VALUES.
 _POSTGRESQL = {
     "insert": LastingSql(f"""{_INSERT} SELECT * FROM unnest(
         %s::uuid[], %s::integer[], %s::bigint[], %s::uuid[], %s::jsonb[], %s::timestamptz[],
         %s::boolean[], %s::bigint[])"""),  # noqa: S608 (no input in it)
-    "current": LastingSql(f"SELECT vote.* FROM {_NEWEST_OF_EACH}"),  # noqa: S608 (no input in it)
-    # In the first row alone, or a thousand repeated votes would come once a poll.
-    "current as well": f"""{COLUMNS}, CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN (
-        SELECT jsonb_agg(jsonb_build_array({_VOTE_COLUMNS})) FROM {_NEWEST_OF_EACH}) END""",  # noqa: S608
+    "current": LastingSql(f"SELECT vote.* FROM {_NEWEST_OF_EACH}"),  # noqa: S608
+    "current as well": _AS_WELL.format(
+        f"jsonb_agg(jsonb_build_array({_VOTE_COLUMNS})) FROM {_NEWEST_OF_EACH}"
+    ),
     "usable": LastingSql(f"{_USABLE} = ANY (%s::uuid[]) AND voter = ANY (%s::uuid[])"),
     "save": LastingSql("""UPDATE polls_poll AS poll SET version = t.version, voters = t.voters,
         votes = t.votes, counts = t.counts, stars = t.stars FROM unnest(%s::bigint[],
@@ -46,15 +59,17 @@ _POSTGRESQL = {
         AS t (version, voters, votes, counts, stars, id) WHERE poll.id = t.id"""),
 }
 _SQLITE = {
-    "insert": f"""{_INSERT} SELECT {
-        ", ".join(f"json_extract(value, '$[{place}]')" for place in range(8))
-    } FROM json_each(%s)""",  # noqa: S608 (no input in it)
-    "current": f"{_CURRENT} IN (SELECT value FROM json_each(%s))",  # noqa: S608
-    "usable": f"""{_USABLE} IN (SELECT value FROM json_each(%s))
-        AND voter IN (SELECT value FROM json_each(%s))""",  # noqa: S608 (no input in it)
+    "insert": f"{_INSERT} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+    "current": f"{_CURRENT} {_ANY_OF}",
+    "current as well": _AS_WELL.format(
+        f"""json_group_array(json_array({_VOTE_COLUMNS.replace("marks", "json(marks)")}))
+        FROM ({_CURRENT} {_ANY_OF})"""
+    ),
+    "usable": f"{_USABLE} {_ANY_OF} AND voter {_ANY_OF}",
     "save": """UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s
         WHERE id = %s""",
 }
+_SQL = _POSTGRESQL if VENDOR == "postgresql" else _SQLITE
 
 
 class VoterIn(NamedTuple):
@@ -89,30 +104,31 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
     """Lock the polls that exist, in id order, so that no two batches can deadlock.
 
     Args:
-        voters: voter keys whose current votes are read once the locks are held: on
-            PostgreSQL, where that saves a trip.
+        voters: voter keys whose current votes are read once the locks are held, which saves
+            a trip.
     """
-    if not voters or VENDOR != "postgresql":
+    if not voters:
         return Locked(states_from((yield [states_query(refs, lock=True)])), None)
-    lock = states_query(refs, lock=True, columns="1")
-    # A statement of its own, which sees what was committed while the lock was waited for.
-    sql, parameters = states_query(refs, columns=_POSTGRESQL["current as well"])
-    rows = yield [lock, Statement(sql, [_array(voters), *parameters])]
+    sql, parameters, _ = states_query(refs, columns=_SQL["current as well"])
+    asked = [Statement(sql, [names(uuids(voters)), *parameters])]
+    if VENDOR == "postgresql":
+        # A statement of its own: the other sees what was committed while the lock was waited for.
+        asked.insert(0, states_query(refs, lock=True, columns="1"))
+    rows = yield asked
     found = rows[0][-1] if rows else None
     return Locked(
         states_from([row[:-1] for row in rows]),
-        [_from_json(*vote) for vote in orjson.loads(found)] if found else [],
+        [_vote_from(*vote) for vote in orjson.loads(found)] if found else [],
     )
 
 
-def _from_json(
-    poll_id: str, epoch: int, seq: int, voter: str, marks: Marks, cast_at: str,
+def _vote_from(
+    poll_id: str, epoch: int, seq: int, voter: str, marks: Marks, cast_at: str | datetime,
     is_current: bool, replaces: int | None,
 ) -> StoredVote:  # fmt: skip
     return StoredVote(
-        UUID(poll_id), epoch, seq, UUID(voter), marks,
-        datetime.fromisoformat(cast_at), is_current, replaces,
-    )  # fmt: skip
+        UUID(poll_id), epoch, seq, UUID(voter), marks, moment(cast_at), bool(is_current), replaces
+    )
 
 
 def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
@@ -122,13 +138,10 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
     """
     if not voters:
         return []
-    keys = [_array(one.voter for one in voters)]
-    if VENDOR == "postgresql":
-        rows = yield [Statement(_POSTGRESQL["current"], keys)]
-        found = [StoredVote(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
-    else:
-        rows = yield [Statement(_SQLITE["current"], keys)]
-        found = [_from_sqlite(*row) for row in rows]
+    keys = [names(uuids(one.voter for one in voters))]
+    rows = yield [Statement(_SQL["current"], keys)]
+    read = StoredVote if VENDOR == "postgresql" else _vote_from
+    found = [read(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
     if not found:
         return []
     wanted = set(voters)
@@ -137,24 +150,19 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
 
 def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
     """Those of these voters of `code` polls whose code is unknown or revoked."""
-    parameters = [_array({one.poll_id for one in voters}), _array(one.voter for one in voters)]
+    poll_ids = names(uuids({one.poll_id for one in voters}))
+    keys = names(uuids(one.voter for one in voters))
+    rows = yield [Statement(_SQL["usable"], [poll_ids, keys])]
     if VENDOR == "postgresql":
-        usable = set((yield [Statement(_POSTGRESQL["usable"], parameters)]))
+        usable = set(rows)
     else:
-        rows = yield [Statement(_SQLITE["usable"], parameters)]
         usable = {(UUID(poll_id), UUID(voter)) for poll_id, voter in rows}
     return {one for one in voters if (one.poll_id, one.voter) not in usable}
 
 
-def _array(values: Iterable[UUID]) -> str:
-    """These UUIDs as one parameter."""
-    stored = stored_uuids(values)
-    return _plain(stored) if VENDOR == "postgresql" else orjson.dumps(stored).decode()
-
-
 def supersede_votes(votes: Collection[StoredVote]) -> list[Statement]:
     """Mark these votes as no longer current; they stay in the record."""
-    poll_ids = stored_uuids(vote.poll_id for vote in votes)
+    poll_ids = uuids(vote.poll_id for vote in votes)
     return [
         Statement(_SUPERSEDE, [poll_id, vote.epoch, vote.seq])
         for vote, poll_id in zip(votes, poll_ids, strict=True)
@@ -166,72 +174,39 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     if not votes:
         return []
     if VENDOR != "postgresql":
-        rows = orjson.dumps([_for_sqlite(vote) for vote in votes])
-        return [Statement(_SQLITE["insert"], [rows.decode()])]
+        rows = [
+            (vote.poll_id.hex, vote.epoch, vote.seq, vote.voter.hex, as_json(vote.marks),
+             str(vote.cast_at.replace(tzinfo=None)), vote.is_current, vote.replaces)
+            for vote in votes
+        ]  # fmt: skip
+        return [Statement(_SQL["insert"], rows, is_many=True)]
     poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
     columns = [
-        _plain(stored_uuids(poll_ids)), _plain(epochs), _plain(seqs),
-        _plain(stored_uuids(voters)), _as_json(marks), _quoted(map(str, moments)),
-        _plain(are_current), _plain(replaced),
+        plain_array(uuids(poll_ids)), plain_array(epochs), plain_array(seqs),
+        plain_array(uuids(voters)), json_array(marks), quoted_array(map(str, moments)),
+        plain_array(are_current), plain_array(replaced),
     ]  # fmt: skip
-    return [Statement(_POSTGRESQL["insert"], columns)]
-
-
-def _for_sqlite(vote: StoredVote) -> tuple[Any, ...]:
-    """The columns as SQLite keeps them."""
-    marks = None if vote.marks is None else orjson.dumps(vote.marks).decode()
-    return (vote.poll_id.hex, vote.epoch, vote.seq, vote.voter.hex, marks,
-            str(vote.cast_at.replace(tzinfo=None)), vote.is_current, vote.replaces)  # fmt: skip
-
-
-def _from_sqlite(
-    poll_id: str, epoch: int, seq: int, voter: str, marks: str, cast_at: datetime,
-    is_current: bool, replaces: int | None,
-) -> StoredVote:  # fmt: skip
-    return StoredVote(
-        UUID(poll_id), epoch, seq, UUID(voter), orjson.loads(marks),
-        cast_at.replace(tzinfo=UTC), is_current, replaces,
-    )  # fmt: skip
+    return [Statement(_SQL["insert"], columns)]
 
 
 def save_tallies(states: Sequence[PollState]) -> list[Statement]:
     """Write each poll's totals and version; on PostgreSQL in one statement."""
     if not states:
         return []
-    ids = stored_uuids(state.id for state in states)
+    ids = uuids(state.id for state in states)
     if VENDOR != "postgresql":
-        return [
-            Statement(_SQLITE["save"], (
-                state.version, state.voters, state.votes, orjson.dumps(state.counts).decode(),
-                None if state.stars is None else orjson.dumps(state.stars).decode(), poll_id,
-            ))
+        rows = [
+            (state.version, state.voters, state.votes, as_json(state.counts),
+             as_json(state.stars), poll_id)
             for state, poll_id in zip(states, ids, strict=True)
         ]  # fmt: skip
+        return [Statement(_SQL["save"], rows, is_many=True)]
+    versions, voters, votes, counts, stars = zip(
+        *((one.version, one.voters, one.votes, one.counts, one.stars) for one in states),
+        strict=True,
+    )
     columns = [
-        _plain([state.version for state in states]), _plain([state.voters for state in states]),
-        _plain([state.votes for state in states]), _as_json([state.counts for state in states]),
-        _as_json([state.stars for state in states]), _plain(ids),
+        plain_array(versions), plain_array(voters), plain_array(votes),
+        json_array(counts), json_array(stars), plain_array(ids),
     ]  # fmt: skip
-    return [Statement(_POSTGRESQL["save"], columns)]
-
-
-# Columns as PostgreSQL writes arrays
-
-
-def _plain(values: Iterable[object]) -> str:
-    """Of what needs no quotes."""
-    return f"{{{','.join(['NULL' if one is None else str(one) for one in values])}}}"
-
-
-def _as_json(values: Iterable[object]) -> str:
-    return _quoted([None if one is None else orjson.dumps(one).decode() for one in values])
-
-
-def _quoted(texts: Iterable[str | None]) -> str:
-    elements = [
-        "NULL" if text is None
-        else f'"{text}"' if '"' not in text
-        else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for text in texts
-    ]  # fmt: skip
-    return f"{{{','.join(elements)}}}"
+    return [Statement(_SQL["save"], columns)]

@@ -58,7 +58,7 @@ def answer(asking: Asking[Result]) -> Result:
         while True:
             for statement in before:
                 tell(*statement)
-            *before, last = asking.send(query(*last))
+            *before, last = asking.send(query(last.sql, last.parameters))
     except StopIteration as end:
         result: Result = end.value
         return result
@@ -75,10 +75,12 @@ def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def tell(sql: str, parameters: Sequence[Any] = ()) -> None:
+def tell(sql: str, parameters: Sequence[Any] = (), is_many: bool = False) -> None:
     """Run a statement whose answer nobody needs, at COMMIT at the latest."""
     with _cursor() as cursor:
-        if _open.unsent is None:
+        if is_many:  # only SQLite is given such
+            cursor.executemany(sql, parameters)
+        elif _open.unsent is None:
             cursor.execute(sql, parameters)
         else:
             _open.unsent.append(_mogrified(cursor, sql, parameters))

@@ -1,7 +1,9 @@
 """Votes committed on the event loop: by the same rules, and by the thread when that fails."""
 
 import asyncio
+import os
 import random
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,11 +11,21 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
-from polls import draining, errors, events, loop_connection, metrics, recording, services
+from polls import (
+    columns,
+    draining,
+    errors,
+    events,
+    loop_connection,
+    metrics,
+    recording,
+    services,
+    vote_store,
+)
 from polls.ballot_box import BallotBox, commit
 from polls.domain import Kind, read_ballot
 from polls.loop_box import LoopBox
-from polls.loop_connection import LoopConnection
+from polls.loop_connection import Answer, LoopConnection
 from polls.models import Poll, Vote
 from polls.recording import Cast, Outcome, record_votes
 from polls.recounting import recount_poll
@@ -25,7 +37,6 @@ from tests.realtime.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.servers,
     pytest.mark.usefixtures("no_screens"),
 ]
 CODES = [f"CODE-{number}" for number in range(4)]
@@ -103,6 +114,13 @@ async def assert_exact(poll: Poll, *, voters: int, version: int) -> None:
         assert recount_poll(poll.id) == []
 
     await elsewhere(check)
+
+
+def kill_other_end(connection: LoopConnection) -> None:
+    if columns.VENDOR == "postgresql":
+        kill_backend(connection.other_end)
+    else:
+        os.kill(connection.other_end, signal.SIGKILL)
 
 
 def before_statement(
@@ -191,7 +209,7 @@ async def test_both_drivers_decide_alike(box: Watched) -> None:
                     "invalid_voter_code", "voter_required", "poll_not_found"}  # fmt: skip
 
 
-EARLIER_VOTES = "SELECT vote."
+EARLIER_VOTES = vote_store._SQL["current"][:14]
 STATEMENTS = ["BEGIN", EARLIER_VOTES, "INSERT INTO polls_vote"]
 
 
@@ -209,7 +227,7 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
 ) -> None:
     def kill(self: LoopConnection) -> None:
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(kill_backend, self.backend_pid).result()
+            pool.submit(kill_other_end, self).result()
 
     before_statement(monkeypatch, beginning, kill)
     answers = await box.ask_all([cast(poll, f"voter {number}") for number in range(80)])
@@ -228,11 +246,11 @@ async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
     real = LoopBox._end
     lost: list[bool] = []
 
-    def lose_the_first(self: LoopBox, decided: Any, cursor: Any) -> None:
+    def lose_the_first(self: LoopBox, decided: Any, answer: Answer) -> None:
         if not lost:
             lost.append(True)
             raise OperationalError("server closed the connection unexpectedly")
-        real(self, decided, cursor)
+        real(self, decided, answer)
 
     monkeypatch.setattr(LoopBox, "_end", lose_the_first)
     answers = await box.ask_all([cast(poll, name) for name in "abc"])
@@ -246,12 +264,9 @@ async def test_a_commit_that_the_server_made_a_rollback_is_none(
     real = LoopBox._end
     statuses: list[str] = []
 
-    class RolledBack:
-        statusmessage = "ROLLBACK"
-
-    def refuse_the_first(self: LoopBox, decided: Any, cursor: Any) -> None:
-        statuses.append(cursor.statusmessage)
-        real(self, decided, RolledBack if len(statuses) == 1 else cursor)
+    def refuse_the_first(self: LoopBox, decided: Any, answer: Answer) -> None:
+        statuses.append(answer.done)
+        real(self, decided, Answer([], "ROLLBACK") if len(statuses) == 1 else answer)
 
     monkeypatch.setattr(LoopBox, "_end", refuse_the_first)
     assert told(await box.ask_all([cast(poll, "a")])) == ["repeated"]  # by the thread
@@ -283,7 +298,7 @@ async def test_a_statement_that_fails_is_left_to_the_thread(
     def break_one(self: LoopConnection, statements: Any, then: Any) -> None:
         if statements[0].sql.startswith(beginning) and not broken:
             broken.append(True)
-            statements = [Statement("SELECT 1 / 0")]
+            statements = [Statement("SELECT no_such_thing")]
         run(self, statements, then)
 
     monkeypatch.setattr(LoopConnection, "run", break_one)
@@ -374,19 +389,21 @@ async def test_a_loop_and_threads_on_the_same_polls_are_exact(box: Watched, poll
     assert box.left_to_thread == 0
 
 
+@pytest.mark.servers
 async def test_a_transaction_that_rests_is_ended_as_on_every_connection(box: Watched) -> None:
     shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     box.loop_box._connection.run(
         [Statement("SHOW idle_in_transaction_session_timeout")],
-        lambda cursor: shown.set_result(cursor.fetchall()),
+        lambda answer: shown.set_result(answer.rows),
     )  # fmt: skip
     assert await shown == [("10s",)]
 
 
+@pytest.mark.servers
 async def test_prepared_statements_go_by_indexes(box: Watched) -> None:
     shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     box.loop_box._connection.run(
-        [Statement("SHOW enable_seqscan")], lambda cursor: shown.set_result(cursor.fetchall())
+        [Statement("SHOW enable_seqscan")], lambda answer: shown.set_result(answer.rows)
     )
     assert await shown == [("off",)]
 

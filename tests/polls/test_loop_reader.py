@@ -84,7 +84,7 @@ async def test_a_poll_that_is_not_there(reader: LoopReader, poll: Poll) -> None:
 async def test_a_connection_that_dies_costs_nobody_an_answer(
     reader: LoopReader, poll: Poll, by_thread: list[Any]
 ) -> None:
-    pid = reader._connection.backend_pid
+    pid = reader._connection.other_end
     asked = [reader.ask(poll.id) for _ in range(3)]
     await elsewhere(lambda: kill_backend(pid))
     asked += [reader.ask(poll.id) for _ in range(3)]

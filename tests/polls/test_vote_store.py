@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from polls import loop_connection, services, vote_store
+from polls import loop_postgresql, services, vote_store
 from polls.statement import Statement
 from polls.vote_store import VoterIn
 
@@ -32,7 +32,7 @@ def reading_statements() -> list[Statement]:
 
 
 def test_a_plan_made_while_the_table_was_small_goes_by_the_index_as_well() -> None:
-    """As `loop_connection` prepares it, for a connection that outlives statistics."""
+    """As `loop_postgresql` prepares it, for a connection that outlives statistics."""
     poll, _ = services.create_poll(question="?", options=["a", "b"])
     voters = [VoterIn(poll.id, 1, uuid4()) for _ in range(VOTERS)]
     (asked,) = next(vote_store.current_votes(voters))
@@ -40,7 +40,7 @@ def test_a_plan_made_while_the_table_was_small_goes_by_the_index_as_well() -> No
         cursor.execute(FILL, [poll.id, 60])
         cursor.execute("ANALYZE polls_vote")
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"PREPARE asked AS {loop_connection._numbered(asked.sql)}")
+        cursor.execute(f"PREPARE asked AS {loop_postgresql._numbered(asked.sql)}")
         for _ in range(7):  # from the sixth on the plan may be one for all parameters
             cursor.execute("EXECUTE asked (%s)", asked.parameters)
         cursor.execute("EXPLAIN EXECUTE asked (%s)", asked.parameters)
