@@ -9,9 +9,16 @@ from uuid import UUID
 
 import orjson
 from django.db import connection
+from psycopg2 import extensions
 
 # Asked once: on an event loop every task would make a connection object to look at it.
 VENDOR = connection.vendor
+
+
+# Read as what it says, at once; Django's own connections read it as text.
+JSONB = extensions.new_type(
+    (3802,), "JSONB", lambda text, _: None if text is None else orjson.loads(text)
+)
 
 
 def uuids(values: Iterable[UUID]) -> list[str]:

@@ -11,8 +11,8 @@ import psycopg2
 from django.conf import settings
 from django.db import connection
 from psycopg2 import extensions
-from psycopg2.extras import register_default_jsonb
 
+from polls.columns import JSONB
 from polls.loop_connection import Answer, LoopConnection
 from polls.refs import parse_ref
 from polls.statement import LastingSql, Statement
@@ -42,8 +42,8 @@ class LoopPostgresql(LoopConnection):
         self._go_on()
 
     def _make_ready(self, _: Answer) -> None:
-        register_default_jsonb(conn_or_curs=self._connection, loads=lambda text: text)
-        extensions.register_type(_UUID, self._connection)
+        for one in (_UUID, JSONB):
+            extensions.register_type(one, self._connection)
         seconds = settings.IDLE_IN_TRANSACTION_SECONDS
         # As on Django's connections: a process that hangs must not keep a poll's lock.
         idle = f"SET idle_in_transaction_session_timeout = '{seconds}s'"

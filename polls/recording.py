@@ -95,11 +95,7 @@ class _Desk:
 
     def close(self) -> PollState:
         """The poll's state after the batch, which is what its outcomes tell."""
-        tally = self.tally
-        self.state = self.state._replace(
-            version=self.version, voters=tally.voters, votes=tally.votes,
-            counts=tally.counts, stars=tally.stars,
-        )  # fmt: skip
+        self.state = self.state.with_totals(self.version, self.tally)
         return self.state
 
 
@@ -147,10 +143,11 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     )
     states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
+    opened = [_Desk.open(state) for state in states]
     desks: dict[PollRef, _Desk] = {}
-    for state in states:
-        desks[state.id] = desks[state.code] = _Desk.open(state)
-        _note_policy(state)
+    for desk in opened:
+        desks[desk.state.id] = desks[desk.state.code] = desk
+        _note_policy(desk.state)
     at = [desks.get(cast.ref) for cast in batch]
     voters = [
         _voter_of(cast, desk, guess) for cast, desk, guess in zip(batch, at, foreseen, strict=True)
@@ -163,13 +160,13 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
         and (votes is None or guess is None or guess.voter is not voter)
     ]
     for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):
-        desk = desks.get(vote.poll_id)
-        if desk is not None and desk.state.epoch == vote.epoch:
-            desk.current[vote.voter] = vote
+        concerned = desks.get(vote.poll_id)
+        if concerned is not None and concerned.state.epoch == vote.epoch:
+            concerned.current[vote.voter] = vote
     decided = [
         _decide(cast, desk, voter, now) for cast, desk, voter in zip(batch, at, voters, strict=True)
     ]
-    changed = [desk for state in states if (desk := desks[state.id]).appended]
+    changed = [desk for desk in opened if desk.appended]
     after = [desk.close() for desk in changed]
     writes = [
         *vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded]),

@@ -19,7 +19,7 @@ def iso(moment: datetime | None) -> str | None:
 
 
 def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) -> dict[str, Any]:
-    """The results object of the contract, without `as_of`.
+    """The results object of the contract, without `as_of`, for orjson.
 
     Below `min_voters` every number that could give a voter away is withheld.
 
@@ -28,7 +28,7 @@ def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) 
         ranked: `rounds` and `winner` of a ranked poll at this very version.
     """
     results: dict[str, Any] = {
-        "poll": str(state.id),
+        "poll": state.id,
         "epoch": state.epoch,
         "version": state.version,
         "status": status.value,

@@ -53,30 +53,25 @@ def _lasting_query(columns: str, by_id: bool, by_code: bool, lock: bool) -> Last
 
 def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:
     """What the rows of `states_query` say."""
+    if VENDOR == "postgresql":
+        return [PollState._make(row) for row in rows]
     states = []
     for row in rows:
         values = list(row)
-        for place, convert in _CONVERTERS:
+        for place, convert in _KEPT_OTHERWISE:
             if values[place] is not None:
                 values[place] = convert(values[place])
         states.append(PollState._make(values))
     return states
 
 
-def _converters(
-    by_field: dict[type, Callable[[Any], Any]],
-) -> list[tuple[int, Callable[[Any], Any]]]:
-    fields = [Poll._meta.get_field(name) for name in PollState._fields]
-    return [
-        (place, by_field[type(field)])
-        for place, field in enumerate(fields)
-        if type(field) in by_field
-    ]
-
-
-_AS_SQLITE_KEEPS_THEM: dict[type, Callable[[Any], Any]] = {
-    models.UUIDField: UUID, models.DateTimeField: moment, models.BooleanField: bool,
+# SQLite's driver reads plain values only.
+_CONVERTERS: dict[type, Callable[[Any], Any]] = {
+    models.BooleanField: bool, models.DateTimeField: moment,
+    models.JSONField: orjson.loads, models.UUIDField: UUID,
 }  # fmt: skip
-_CONVERTERS = _converters(
-    {models.JSONField: orjson.loads} | (_AS_SQLITE_KEEPS_THEM if VENDOR == "sqlite" else {})
-)
+_KEPT_OTHERWISE = [
+    (place, _CONVERTERS[field])
+    for place, name in enumerate(PollState._fields)
+    if (field := type(Poll._meta.get_field(name))) in _CONVERTERS
+]

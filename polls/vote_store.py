@@ -116,9 +116,10 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
         asked.insert(0, states_query(refs, lock=True, columns="1"))
     rows = yield asked
     found = rows[0][-1] if rows else None
+    if isinstance(found, str):
+        found = orjson.loads(found)
     return Locked(
-        states_from([row[:-1] for row in rows]),
-        [_vote_from(*vote) for vote in orjson.loads(found)] if found else [],
+        states_from([row[:-1] for row in rows]), [_vote_from(*vote) for vote in found or []]
     )
 
 
@@ -140,8 +141,10 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
         return []
     keys = [names(uuids(one.voter for one in voters))]
     rows = yield [Statement(_SQL["current"], keys)]
-    read = StoredVote if VENDOR == "postgresql" else _vote_from
-    found = [read(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
+    if VENDOR == "postgresql":
+        found = [StoredVote(*row) for row in rows]
+    else:
+        found = [_vote_from(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
     if not found:
         return []
     wanted = set(voters)

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import DatabaseError, Error, connection, transaction
+from psycopg2 import extensions
 
+from polls.columns import JSONB
 from polls.statement import Asking, Result
 
 
@@ -98,6 +100,7 @@ def _cursor() -> Iterator[Any]:
         return
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.create_cursor() as cursor:
+        extensions.register_type(JSONB, cursor)
         yield cursor
 
 

@@ -8,6 +8,7 @@ A failure here is logged and never reaches whoever voted.
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +30,19 @@ _SEND_TIMEOUT_SECONDS = 1.0
 _SWEEP_SECONDS = 0.02
 
 
+@dataclass(slots=True)
+class _Line:
+    """What is to be told of one poll, and when."""
+
+    pacer: Pacer
+    newest: PollState | None = None
+
+
 class Publisher:
     """Listens to `polls.events`; called in the threads that write, or on their event loop."""
 
     def __init__(self) -> None:
-        self._newest: dict[UUID, PollState] = {}
-        self._pacers: dict[UUID, Pacer] = {}
+        self._lines: dict[UUID, _Line] = {}
         self._due: dict[UUID, PollState] = {}
         self._sweeper: Pacer | None = None
         self._sending: set[UUID] = set()
@@ -65,37 +73,37 @@ class Publisher:
     def _take_tallies(self, hub: Hub, states: Sequence[PollState]) -> None:
         hub.take_tallies(list(states))
         for state in states:
-            known = self._newest.get(state.id)
-            if known is None or state.order > known.order:
-                self._newest[state.id] = state
-            self._pacer(state.id).nudge()
+            line = self._lines.get(state.id) or self._line(state.id)
+            if line.newest is None or state.order > line.newest.order:
+                line.newest = state
+            line.pacer.nudge()
 
     def _take_poll_change(self, hub: Hub, poll_id: UUID, message: dict[str, Any]) -> None:
         hub.take_poll_change(poll_id, deleted=message["deleted"])
         self._spawn(self._send([(poll_id, message)]))
 
-    def _pacer(self, poll_id: UUID) -> Pacer:
-        pacer = self._pacers.get(poll_id)
-        if pacer is None:
-            pacer = Pacer(
-                settings.BROADCAST_INTERVAL_MS / 1000,
-                lambda: self._send_newest(poll_id),
-                on_rest=lambda: self._pacers.pop(poll_id, None),
-            )
-            self._pacers[poll_id] = pacer
-        return pacer
+    def _line(self, poll_id: UUID) -> "_Line":
+        pacer = Pacer(
+            settings.BROADCAST_INTERVAL_MS / 1000,
+            lambda: self._send_newest(line),
+            on_rest=lambda: self._lines.pop(poll_id, None),
+        )
+        line = self._lines[poll_id] = _Line(pacer)
+        return line
 
-    def _send_newest(self, poll_id: UUID) -> None:
-        if poll_id in self._sending:  # Redis is slow: the next beat takes a newer one along
-            self._pacer(poll_id).nudge()
+    def _send_newest(self, line: "_Line") -> None:
+        state = line.newest
+        if state is None:
             return
-        state = self._newest.pop(poll_id, None)
-        if state is not None:
-            self._sending.add(poll_id)
-            self._due[poll_id] = state
-            if self._sweeper is None or self._sweeper.is_of_another_loop:
-                self._sweeper = Pacer(_SWEEP_SECONDS, self._sweep)
-            self._sweeper.nudge()
+        if state.id in self._sending:  # Redis is slow: the next beat takes a newer one along
+            line.pacer.nudge()
+            return
+        line.newest = None
+        self._sending.add(state.id)
+        self._due[state.id] = state
+        if self._sweeper is None or self._sweeper.is_of_another_loop:
+            self._sweeper = Pacer(_SWEEP_SECONDS, self._sweep)
+        self._sweeper.nudge()
 
     def _sweep(self) -> None:
         due, self._due = self._due, {}
