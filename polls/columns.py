@@ -5,6 +5,7 @@ PostgreSQL takes an array, whose elements need quotes or not; SQLite takes JSON.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 import orjson
@@ -41,6 +42,12 @@ def moment(text: str | datetime) -> datetime:
     """A time as SQLite keeps it, which is in UTC; PostgreSQL says so in the text."""
     found = datetime.fromisoformat(text) if isinstance(text, str) else text
     return found.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=100)  # the votes of a batch are of one moment
+def without_zone(moment: datetime) -> str:
+    """A time as SQLite keeps it."""
+    return str(moment.replace(tzinfo=None))
 
 
 # Whole columns, as PostgreSQL's arrays

@@ -42,13 +42,15 @@ class Cast(NamedTuple):
 class Outcome(NamedTuple):
     """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
 
-    `state` is the poll as the batch left it; None when there is no such poll.
+    `state` is the poll as the batch left it, `decided_at` when that was; None when there is
+    no such poll.
     """
 
     verdict: Verdict
     vote: StoredVote | None = None
     state: PollState | None = None
     error: errors.PollError | None = None
+    decided_at: datetime | None = None
 
 
 # Who casts a vote: a voter, a reason why not, or nobody because there is no such poll.
@@ -174,7 +176,7 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
         *vote_store.save_tallies(after),
     ]
     outcomes = [
-        Outcome(one.verdict, one.vote, desk.state, one.error) if desk else one
+        Outcome(one.verdict, one.vote, desk.state, one.error, now) if desk else one
         for one, desk in zip(decided, at, strict=True)
     ]
     return Decided(outcomes, writes, after)

@@ -31,7 +31,7 @@ def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) 
         "poll": state.id,
         "epoch": state.epoch,
         "version": state.version,
-        "status": status.value,
+        "status": status,
         # The clock alone does not make a tally final: see `services.seal_polls`.
         "final": state.closed_at is not None,
         "voters": state.voters,
@@ -45,4 +45,4 @@ def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) 
     if state.stars is not None:
         results["means"] = {option: mean(stars) for option, stars in state.stars.items()}
         results["distribution"] = state.stars
-    return results | (ranked or {})
+    return results | ranked if ranked else results

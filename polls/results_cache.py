@@ -18,7 +18,7 @@ import orjson
 from django.core.cache import cache
 
 from polls.domain import PollState, Status
-from polls.results import results_of
+from polls.results import iso, results_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,7 @@ class ResultsCache:
 
 def with_as_of(results: bytes, now: datetime) -> bytes:
     """Encoded results with the time at which they were read."""
-    moment = now.isoformat(timespec="milliseconds")[: -len("+00:00")]
-    return b'%b,"as_of":"%bZ"}' % (results[:-1], moment.encode())
+    return b'%b,"as_of":"%b"}' % (results[:-1], str(iso(now)).encode())
 
 
 def _key(poll_id: UUID) -> str:

@@ -35,20 +35,27 @@ def states_query(
         lock: lock them, in id order, so that no two batches can deadlock.
         columns: COLUMNS for `states_from`.
     """
+    return _asking_for(refs, "{}", columns, lock)
+
+
+def lock_query(refs: Collection[PollRef]) -> Statement:
+    """Locks them, as `states_query` would, and says only how many."""
+    return _asking_for(refs, "SELECT count(*) FROM ({}) AS locked", "1", True)
+
+
+def _asking_for(refs: Collection[PollRef], frame: str, columns: str, lock: bool) -> Statement:
     ids = uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
-    sql = _lasting_query(columns, bool(ids), bool(codes), lock)
+    sql = _lasting_query(frame, columns, bool(ids), bool(codes), lock)
     return Statement(sql, [names(some) for some in (ids, codes) if some])
 
 
 @cache
-def _lasting_query(columns: str, by_id: bool, by_code: bool, lock: bool) -> LastingSql:
+def _lasting_query(frame: str, columns: str, by_id: bool, by_code: bool, lock: bool) -> LastingSql:
     found_by = [_FOUND_BY["id"]] * by_id + [_FOUND_BY["code"]] * by_code
     found = " OR ".join(found_by) or "false"
     sql = f"SELECT {columns} FROM polls_poll WHERE {found} ORDER BY id"  # noqa: S608
-    if lock and VENDOR == "postgresql":  # elsewhere who writes is alone
-        sql += " FOR UPDATE"
-    return LastingSql(sql)
+    return LastingSql(frame.format(sql + " FOR UPDATE" * (lock and VENDOR == "postgresql")))
 
 
 def states_from(rows: Collection[tuple[Any, ...]]) -> list[PollState]:

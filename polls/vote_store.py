@@ -21,10 +21,11 @@ from polls.columns import (
     plain_array,
     quoted_array,
     uuids,
+    without_zone,
 )
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
-from polls.state_rows import COLUMNS, states_from, states_query
+from polls.state_rows import COLUMNS, lock_query, states_from, states_query
 from polls.statement import Asking, LastingSql, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
@@ -113,7 +114,7 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
     asked = [Statement(sql, [names(uuids(voters)), *parameters])]
     if VENDOR == "postgresql":
         # A statement of its own: the other sees what was committed while the lock was waited for.
-        asked.insert(0, states_query(refs, lock=True, columns="1"))
+        asked.insert(0, lock_query(refs))
     rows = yield asked
     found = rows[0][-1] if rows else None
     if isinstance(found, str):
@@ -179,7 +180,7 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     if VENDOR != "postgresql":
         rows = [
             (vote.poll_id.hex, vote.epoch, vote.seq, vote.voter.hex, as_json(vote.marks),
-             str(vote.cast_at.replace(tzinfo=None)), vote.is_current, vote.replaces)
+             without_zone(vote.cast_at), vote.is_current, vote.replaces)
             for vote in votes
         ]  # fmt: skip
         return [Statement(_SQL["insert"], rows, is_many=True)]

@@ -1,8 +1,9 @@
 """The Redis channel layer, and a way to send to many groups in one round trip.
 
 channels-redis sends one message a round trip, 100 microseconds of this process each; with a
-hundred polls under way that was a sixth of all it did. In a pipeline a message costs a
-seventh of it. Reaches into channels-redis, whose version is pinned; tests hold it to it.
+hundred polls under way that was a sixth of all it did. In a pipeline it is 17, in a script
+that publishes all of them 9. Reaches into channels-redis, whose version is pinned; tests hold
+it to it.
 """
 
 from collections import defaultdict
@@ -10,6 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
+
+_PUBLISH_ALL = """
+for at = 1, #ARGV, 2 do
+    redis.call('PUBLISH', ARGV[at], ARGV[at + 1])
+end
+"""
 
 
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
@@ -20,14 +27,11 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             redis.RedisError: some were not sent, maybe none.
         """
         layer = self._get_layer()
-        by_shard: dict[Any, list[tuple[str, bytes]]] = defaultdict(list)
+        by_shard: dict[Any, list[str | bytes]] = defaultdict(list)
         for group, message in messages:
             channel = layer._get_group_channel_name(group)
-            by_shard[layer._get_shard(channel)].append((channel, self.serialize(message)))
+            by_shard[layer._get_shard(channel)] += (channel, self.serialize(message))
         for shard, published in by_shard.items():
             async with shard._lock:
                 shard._ensure_redis()
-                pipeline = shard._redis.pipeline(transaction=False)
-                for channel, data in published:
-                    pipeline.publish(channel, data)
-                await pipeline.execute()
+                await shard._redis.eval(_PUBLISH_ALL, 0, *published)

@@ -3,7 +3,7 @@
 A 2xx is sent after COMMIT only. No database, no Django request handler on this path.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -81,7 +81,8 @@ async def _cast(request: LeanRequest, receive: Receive, headers: list[Header]) -
         raise _with_recorded_vote(outcome)
     assert outcome.vote is not None
     assert outcome.state is not None
-    results = await _results_for(outcome.state, caller)
+    assert outcome.decided_at is not None
+    results = await _results_for(outcome.state, outcome.decided_at, caller)
     vote = orjson.dumps(vote_object(outcome.vote))
     answer = b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token.encode(), results)
     return _STATUS[outcome.verdict], answer
@@ -106,12 +107,11 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
     }
 
 
-async def _results_for(state: PollState, caller: Caller) -> bytes:
+async def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes:
     """The results to send with a vote's answer, as JSON; null for who may not see them."""
     made = _made.get(id(state))
     if made is not None and state.results_visibility == Visibility.ALWAYS:
         return made[1]
-    now = datetime.now(UTC)
     status = state.status_at(now)
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     if not may_see_results(state, status, is_owner=owner, has_voted=True):

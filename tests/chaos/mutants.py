@@ -56,7 +56,7 @@ MUTANTS = [
     ),
     Mutant(
         "no lock, and collisions are ignored", "stored",
-        (Patch("polls/state_rows.py", '" FOR UPDATE" * lock', '"" * lock'),
+        (Patch("polls/state_rows.py", '" FOR UPDATE" * (lock', '"" * (lock'),
          Patch("polls/vote_store.py", "%s::boolean[], %s::bigint[])",
                "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING")),
     ),
