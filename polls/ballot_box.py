@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 from polls import draining, metrics
 from polls.errors import Overloaded, ServerError
 from polls.group_worker import GroupWorker
-from polls.loop_box import LoopBox
+from polls.loop_box import LoopBox, Waiting
 from polls.recording import Cast, Outcome, record_votes
 
 logger = logging.getLogger(__name__)
@@ -82,17 +82,15 @@ class BallotBox(GroupWorker[Cast, Outcome]):
             self._close(loop)
         super().stop()
 
-    def _gather(
-        self, question: Cast, future: asyncio.Future[Outcome], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _gather(self, asked: Waiting, loop: asyncio.AbstractEventLoop) -> None:
         if not draining.is_draining():
             box = self._loop_boxes.get(loop)
             if box is None:
                 box = self._open(loop)
             if box.is_ready():
-                box.put(question, future)
+                box.put(asked)
                 return
-        super()._gather(question, future, loop)
+        super()._gather(asked, loop)
 
     # Each time a new dict: other threads count what waits
 

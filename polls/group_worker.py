@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import connection
 
@@ -22,8 +22,15 @@ logger = logging.getLogger(__name__)
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-_Asked = tuple[Question, "asyncio.Future[Answer] | Future[Answer]"]
-_Settled = list[tuple["asyncio.Future[Answer]", "Answer | BaseException"]]
+# What whoever asked makes of the answer.
+Finish = Callable[[Answer], Any]
+AnyFuture = asyncio.Future[Any] | Future[Any]
+Asked = tuple[Question, AnyFuture, Finish[Answer]]
+_Settled = tuple[AnyFuture, Finish[Answer], Answer | BaseException]
+
+
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
 
 
 class GroupWorker(Generic[Question, Answer]):
@@ -51,9 +58,9 @@ class GroupWorker(Generic[Question, Answer]):
         self._capacity = capacity
         self._round_size = round_size
         self._on_full = on_full
-        self._gathered: list[_Asked[Question, Answer]] = []
+        self._gathered: list[Asked[Question, Answer]] = []
         self._gathering_loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: queue.SimpleQueue[_Asked[Question, Answer] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Asked[Question, Answer] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -61,16 +68,19 @@ class GroupWorker(Generic[Question, Answer]):
         """How many wait."""
         return self._waiting.qsize() + len(self._gathered)
 
-    def ask(self, question: Question) -> "asyncio.Future[Answer]":
+    def ask(self, question: Question, finish: Finish[Answer] = _as_it_is) -> "asyncio.Future[Any]":
         """The answer to `question`, to be awaited on the event loop that asks.
 
+        Args:
+            finish: what is made of the answer, there, before anybody of the same round goes
+                on. What it raises is raised where the answer is awaited.
         Raises:
             Overloaded: too many wait; nothing was done.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         if len(self) < self._capacity:
-            self._gather(question, future, loop)
+            self._gather((question, future, finish), loop)
         else:
             future.set_exception(self._refusal())
         return future
@@ -80,7 +90,7 @@ class GroupWorker(Generic[Question, Answer]):
         if len(self) >= self._capacity:
             raise self._refusal()
         future: Future[Answer] = Future()
-        self._put([(question, future)])
+        self._put([(question, future, _as_it_is)])
         return future.result()
 
     def stop(self) -> None:
@@ -96,33 +106,28 @@ class GroupWorker(Generic[Question, Answer]):
             self._on_full()
         return Overloaded()
 
-    def _gather(
-        self,
-        question: Question,
-        future: "asyncio.Future[Answer]",
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    def _gather(self, asked: Asked[Question, Answer], loop: asyncio.AbstractEventLoop) -> None:
         if not self._gathered or self._gathering_loop is not loop:
             self._gathering_loop = loop
             loop.call_soon(self._hand_over)
-        self._gathered.append((question, future))
+        self._gathered.append(asked)
 
     def _hand_over(self) -> None:
         """Give the thread, in one go, all that was asked in one turn of the event loop."""
         gathered, self._gathered = self._gathered, []
         self._take_over(gathered)
 
-    def _take_over(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
+    def _take_over(self, asked: "Sequence[Asked[Question, Answer]]") -> None:
         """Let the thread answer these, who were let in already."""
         try:
             self._put(asked)
         except Exception as error:  # no thread could be started: whoever waits must be told
             logger.exception("%s cannot work", self._name)
-            for _, future in asked:
+            for _, future, _ in asked:
                 if not future.done():
                     future.set_exception(error)
 
-    def _put(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
+    def _put(self, asked: "Sequence[Asked[Question, Answer]]") -> None:
         if self._thread is None:
             self._start()
         for one in asked:
@@ -155,19 +160,19 @@ class GroupWorker(Generic[Question, Answer]):
                 self._answer(gathered)
         connection.close()
 
-    def _answer(self, gathered: "list[_Asked[Question, Answer]]") -> None:
+    def _answer(self, gathered: "list[Asked[Question, Answer]]") -> None:
         answers: Sequence[Answer | BaseException]
         try:
-            answers = self._work([question for question, _ in gathered])
+            answers = self._work([question for question, _, _ in gathered])
         except BaseException as error:  # whoever waits must be told, whatever happened
             logger.exception("a round of %s failed", self._name)
             answers = [error] * len(gathered)
-        by_loop: dict[asyncio.AbstractEventLoop, _Settled[Answer]] = defaultdict(list)
-        for (_, future), answer in zip(gathered, answers, strict=True):
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Settled[Answer]]] = defaultdict(list)
+        for (_, future, finish), answer in zip(gathered, answers, strict=True):
             if isinstance(future, Future):
-                _settle_one(future, answer)
+                _settle_one(future, finish, answer)
             else:
-                by_loop[future.get_loop()].append((future, answer))
+                by_loop[future.get_loop()].append((future, finish, answer))
         for loop, settled in by_loop.items():
             try:
                 loop.call_soon_threadsafe(settle, settled)
@@ -175,17 +180,18 @@ class GroupWorker(Generic[Question, Answer]):
                 logger.info("%s: %d askers have gone", self._name, len(settled))
 
 
-def settle(settled: "Iterable[tuple[asyncio.Future[Answer], Answer | BaseException]]") -> None:
-    """Give each asker the answer, on their event loop."""
-    for future, answer in settled:
+def settle(settled: Iterable[_Settled[Answer]]) -> None:
+    """Give each asker the answer, on their event loop, once all are finished."""
+    for future, finish, answer in settled:
         if not future.done():
-            _settle_one(future, answer)
+            _settle_one(future, finish, answer)
 
 
-def _settle_one(
-    future: "asyncio.Future[Answer] | Future[Answer]", answer: "Answer | BaseException"
-) -> None:
+def _settle_one(future: AnyFuture, finish: Finish[Answer], answer: Answer | BaseException) -> None:
     if isinstance(answer, BaseException):
         future.set_exception(answer)
-    else:
-        future.set_result(answer)
+        return
+    try:
+        future.set_result(finish(answer))
+    except Exception as error:  # whoever waits must be told, whatever happened
+        future.set_exception(error)

@@ -17,7 +17,7 @@ from django.db import DatabaseError
 
 from polls import events
 from polls.columns import VENDOR
-from polls.group_worker import settle
+from polls.group_worker import Asked, settle
 from polls.loop_connection import Answer, LoopConnection
 from polls.loop_postgresql import LoopPostgresql
 from polls.loop_sqlite import LoopSqlite
@@ -33,7 +33,7 @@ if VENDOR == "postgresql":
 else:  # which has one lock, for all who write
     _connect, _BEGIN = LoopSqlite, Statement("BEGIN IMMEDIATE")
 
-Waiting = tuple[Cast, "asyncio.Future[Outcome]"]
+Waiting = Asked[Cast, Outcome]
 
 
 class LoopBox:
@@ -72,11 +72,11 @@ class LoopBox:
             self._connection.prepare()
         return self._connection.is_ready
 
-    def put(self, cast: Cast, future: "asyncio.Future[Outcome]") -> None:
+    def put(self, waiting: Waiting) -> None:
         """Answer this vote with the batch that begins when the loop's turn is over, or later."""
         if not self._gathered and not self._batch:
             self._loop.call_soon(self._begin)
-        self._gathered.append((cast, future))
+        self._gathered.append(waiting)
 
     def close(self) -> None:
         """End the connection. Who waits is answered by the thread."""
@@ -95,7 +95,7 @@ class LoopBox:
         self._batch, self._gathered = self._gathered[:size], self._gathered[size:]
         self._started = time.perf_counter()
         try:
-            deciding = decide_votes([cast for cast, _ in self._batch])
+            deciding = decide_votes([cast for cast, _, _ in self._batch])
             self._connection.run([_BEGIN, *next(deciding)], partial(self._decide, deciding))
         except Exception as error:
             self._connection.fail(error)
@@ -114,8 +114,11 @@ class LoopBox:
             raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
         batch, self._batch = self._batch, []
         seconds = time.perf_counter() - self._started
-        settle((future, one) for (_, future), one in zip(batch, decided.outcomes, strict=True))
         self._begin()  # the database works while this batch is told
+        settle(
+            (future, finish, one)
+            for (_, future, finish), one in zip(batch, decided.outcomes, strict=True)
+        )
         if decided.states:
             events.tell_tallies_changed(decided.states)
         self._on_commit(decided.outcomes, seconds)

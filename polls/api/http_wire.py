@@ -37,18 +37,26 @@ def encode_headers(headers: Sequence[Header]) -> bytes:
 
 
 async def write_answer(
-    send: Any, status: int, standing: bytes, headers: Sequence[Header], body: bytes
+    send: Any,
+    status: int,
+    standing: bytes,
+    headers: Sequence[Header],
+    body: bytes,
+    *,
+    at_once: bool = False,
 ) -> bool:
     """Answer past an ASGI `send` when this turn of the loop ends: whether it did.
 
     Args:
+        at_once: not with the others of this turn.
         standing: header lines, by `encode_headers`; `headers` come after them. None of them
             holds what a client sent unchecked: nobody looks for line ends in them here.
     """
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle:
         return False
-    await _end_of_turn()
+    if not at_once:
+        await _end_of_turn()
     if (
         cycle.response_started
         or cycle.disconnected

@@ -220,11 +220,18 @@ async def respond(
     headers: list[Header],
     content_type: bytes = b"application/json",
     cache_control: bytes = b"no-store",
+    *,
+    at_once: bool = False,
 ) -> None:
+    """
+    Args:
+        at_once: not together with the other answers of this turn of the loop; for answers that
+            were all made before the first of them is written.
+    """
     standing, encoded = _standing_headers(content_type, cache_control)
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if await write_answer(send, status, encoded, headers, body):
+    if await write_answer(send, status, encoded, headers, body, at_once=at_once):
         return
     start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
     await send(start)

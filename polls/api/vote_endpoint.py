@@ -3,7 +3,8 @@
 A 2xx is sent after COMMIT only. No database, no Django request handler on this path.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ from polls.results_cache import with_as_of
 from polls.vote_store import StoredVote
 from polls.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 
+_Answer = tuple[int, bytes]  # status and body
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
 # A batch's voters share its states, and what is seen of each is made once for all. By the
 # object's id, which is nobody else's while the entry holds it.
@@ -51,12 +53,12 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
     except Exception as exc:
         await refuse(request, send, as_poll_error(exc), headers)
     else:
-        await respond(send, status, body, headers)
+        await respond(send, status, body, headers, at_once=True)
 
 
-async def _cast(request: LeanRequest, receive: Receive, headers: list[Header]) -> tuple[int, bytes]:
-    """Status and body; a device that is minted goes into `headers` before it votes, so that
-    whoever is told to try again is the same voter then."""
+async def _cast(request: LeanRequest, receive: Receive, headers: list[Header]) -> _Answer:
+    """A device that is minted goes into `headers` before it votes, so that whoever is told to
+    try again is the same voter then."""
     check_sender(request)
     if draining.is_draining():
         raise errors.Overloaded(
@@ -76,16 +78,36 @@ async def _cast(request: LeanRequest, receive: Receive, headers: list[Header]) -
     token = caller.token or token_of(identity.device)
     if not caller.token:
         headers.append((b"set-cookie", _cookie(token, request.is_secure)))
-    outcome = await ballot_box.ask(Cast(parsed, identity, body))
+    answer = partial(_answer, caller, token.encode())
+    answered: _Answer | Outcome = await ballot_box.ask(Cast(parsed, identity, body), answer)
+    if isinstance(answered, Outcome):
+        assert answered.state is not None
+        answered = answer(answered, await _ranked_results(answered.state))
+    assert not isinstance(answered, Outcome)
+    return answered
+
+
+def _answer(
+    caller: Caller, token: bytes, outcome: Outcome, ranked_results: bytes | None = None
+) -> _Answer | Outcome:
+    """What the voter is told; of a ranked poll with results to show nothing without them.
+
+    Raises:
+        PollError: why the vote was refused.
+    """
     if outcome.error is not None:
         raise _with_recorded_vote(outcome)
     assert outcome.vote is not None
     assert outcome.state is not None
     assert outcome.decided_at is not None
-    results = await _results_for(outcome.state, outcome.decided_at, caller)
+    results = ranked_results or _results_for(outcome.state, outcome.decided_at, caller)
+    if results is None:
+        return outcome
     vote = orjson.dumps(vote_object(outcome.vote))
-    answer = b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token.encode(), results)
-    return _STATUS[outcome.verdict], answer
+    return (
+        _STATUS[outcome.verdict],
+        b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token, results),
+    )
 
 
 def _with_recorded_vote(outcome: Outcome) -> errors.PollError:
@@ -107,8 +129,9 @@ def vote_object(vote: StoredVote) -> dict[str, Any]:
     }
 
 
-async def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes:
-    """The results to send with a vote's answer, as JSON; null for who may not see them."""
+def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | None:
+    """The results to send with a vote's answer, as JSON: null for who may not see them, None
+    where they have to be counted first."""
     made = _made.get(id(state))
     if made is not None and state.results_visibility == Visibility.ALWAYS:
         return made[1]
@@ -116,19 +139,24 @@ async def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     if not may_see_results(state, status, is_owner=owner, has_voted=True):
         return b"null"
-    if state.kind == Kind.RANKED:  # its rounds need votes that other processes recorded
-        try:
-            reading = await reader.ask(Question(state.id, results=True))
-        except errors.PollError:  # the vote is committed: nothing after that may refuse it
-            return b"null"
-        assert reading.results is not None
-        return with_as_of(reading.results, now)
+    if state.kind == Kind.RANKED:
+        return None
     if made is None:
         if len(_made) >= _MOST_MADE:
             _made.clear()
         results = with_as_of(orjson.dumps(results_of(state, status, None)), now)
         made = _made[id(state)] = state, results
     return made[1]
+
+
+async def _ranked_results(state: PollState) -> bytes:
+    """Its rounds need votes that other processes recorded."""
+    try:
+        reading = await reader.ask(Question(state.id, results=True))
+    except errors.PollError:  # the vote is committed: nothing after that may refuse it
+        return b"null"
+    assert reading.results is not None
+    return with_as_of(reading.results, datetime.now(UTC))
 
 
 def _cookie(token: str, is_secure: bool) -> bytes:

@@ -1,5 +1,6 @@
 """Whoever asks is answered, even when nobody can work."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 
@@ -22,6 +23,29 @@ async def test_all_of_a_turn_are_answered_in_order() -> None:
     assert len(doubler) == 5
     assert [await one for one in asked] == [0, 2, 4, 6, 8]
     doubler.stop()
+
+
+async def test_answers_of_a_round_are_all_finished_before_anybody_goes_on() -> None:
+    order: list[str] = []
+
+    def finish(answer: int) -> str:
+        order.append(f"finished {answer}")
+        if answer == 2:
+            raise LookupError(answer)
+        return f"<{answer}>"
+
+    async def ask(number: int) -> str:
+        try:
+            return str(await doubler.ask(number, finish))
+        finally:
+            order.append(f"on {2 * number}")
+
+    doubler = worker()
+    answers = await asyncio.gather(*map(ask, range(3)), return_exceptions=True)
+    doubler.stop()
+    assert [str(one) for one in answers] == ["<0>", "2", "<4>"]
+    assert isinstance(answers[1], LookupError)
+    assert order == ["finished 0", "finished 2", "finished 4", "on 0", "on 2", "on 4"]
 
 
 async def test_without_a_thread_the_asker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ async def answers(pieces: list[bytes]) -> tuple[Transport, HttpToolsProtocol]:
     return transport, protocol
 
 
-async def never(*_: Any) -> bool:
+async def never(*_: Any, **__: Any) -> bool:
     return False
 
 
