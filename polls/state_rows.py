@@ -26,34 +26,38 @@ _FOUND_BY = {
 }[VENDOR]
 
 
-def states_query(
-    refs: Collection[PollRef], *, lock: bool = False, columns: str = COLUMNS
-) -> Statement:
-    """Selects the polls which `refs` name.
+def states_query(refs: Collection[PollRef], *, lock: bool = False) -> Statement:
+    """Selects the polls which `refs` name, for `states_from`.
 
     Args:
         lock: lock them, in id order, so that no two batches can deadlock.
-        columns: COLUMNS for `states_from`.
     """
-    return _asking_for(refs, "{}", columns, lock)
+    named, parameters = _named(refs)
+    return Statement(_query(named, "{}", COLUMNS, lock), parameters)
 
 
-def lock_query(refs: Collection[PollRef]) -> Statement:
-    """Locks them, as `states_query` would, and says only how many."""
-    return _asking_for(refs, "SELECT count(*) FROM ({}) AS locked", "1", True)
+def lock_then_states(refs: Collection[PollRef], columns: str) -> list[Statement]:
+    """The same in two statements, of which the second sees what was committed while the first
+    waited for the locks; one alone where a transaction begins with the only lock there is."""
+    named, parameters = _named(refs)
+    states = Statement(_query(named, "{}", columns, False), parameters)
+    if VENDOR != "postgresql":
+        return [states]
+    count = "SELECT count(*) FROM ({}) AS locked"  # not a row for each
+    return [Statement(_query(named, count, "1", True), parameters), states]
 
 
-def _asking_for(refs: Collection[PollRef], frame: str, columns: str, lock: bool) -> Statement:
+def _named(refs: Collection[PollRef]) -> tuple[tuple[str, ...], list[str]]:
+    """The columns by which `refs` name polls, and a parameter for each of them."""
     ids = uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
-    sql = _lasting_query(frame, columns, bool(ids), bool(codes), lock)
-    return Statement(sql, [names(some) for some in (ids, codes) if some])
+    by_column = {"id": ids, "code": codes} if codes else {"id": ids}
+    return tuple(by_column), [names(some) for some in by_column.values()]
 
 
 @cache
-def _lasting_query(frame: str, columns: str, by_id: bool, by_code: bool, lock: bool) -> LastingSql:
-    found_by = [_FOUND_BY["id"]] * by_id + [_FOUND_BY["code"]] * by_code
-    found = " OR ".join(found_by) or "false"
+def _query(named: tuple[str, ...], frame: str, columns: str, lock: bool) -> LastingSql:
+    found = " OR ".join([_FOUND_BY[name] for name in named])
     sql = f"SELECT {columns} FROM polls_poll WHERE {found} ORDER BY id"  # noqa: S608
     return LastingSql(frame.format(sql + " FOR UPDATE" * (lock and VENDOR == "postgresql")))
 

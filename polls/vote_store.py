@@ -25,7 +25,7 @@ from polls.columns import (
 )
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
-from polls.state_rows import COLUMNS, lock_query, states_from, states_query
+from polls.state_rows import COLUMNS, lock_then_states, states_from, states_query
 from polls.statement import Asking, LastingSql, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
@@ -110,12 +110,8 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
     """
     if not voters:
         return Locked(states_from((yield [states_query(refs, lock=True)])), None)
-    sql, parameters, _ = states_query(refs, columns=_SQL["current as well"])
-    asked = [Statement(sql, [names(uuids(voters)), *parameters])]
-    if VENDOR == "postgresql":
-        # A statement of its own: the other sees what was committed while the lock was waited for.
-        asked.insert(0, lock_query(refs))
-    rows = yield asked
+    *lock, (sql, parameters, _) = lock_then_states(refs, _SQL["current as well"])
+    rows = yield [*lock, Statement(sql, [names(uuids(voters)), *parameters])]
     found = rows[0][-1] if rows else None
     if isinstance(found, str):
         found = orjson.loads(found)
