@@ -48,8 +48,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # nothing here holds itself
-    connection = sqlite3.connect(path, timeout=float(timeout), isolation_level=None)
-    connection.executescript(f"PRAGMA foreign_keys = ON; {init_command}")
+    try:
+        connection = sqlite3.connect(path, timeout=float(timeout), isolation_level=None)
+        connection.executescript(f"PRAGMA foreign_keys = ON; {init_command}")
+    except sqlite3.Error as error:
+        sys.exit(f"{path}: {error}")
     with socket.socket(fileno=0) as line, suppress(ConnectionError):
         serve(line, connection)
     connection.close()

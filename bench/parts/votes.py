@@ -217,10 +217,14 @@ def _side_by_side(stage: Stage) -> None:
                 Flood(stage, f"livepoll, {name}, one poll", running, [running.create_poll()]),
                 Flood(stage, f"livepoll, {name}, {len(polls)} polls", running, polls),
             ]
-        cases.append(
-            Flood(stage, f"livepoll, one process, one poll, {crowd} clients", one,
-                 [one.create_poll()], voters=crowd)
-        )  # fmt: skip
+        for name, running in (("one process", one), ("two processes", two)):
+            polls = [running.create_poll() for _ in range(stage.sizes.polls)]
+            cases += [
+                Flood(stage, f"livepoll, {name}, {of}, {crowd} clients", running, ids,
+                      voters=crowd)
+                for of, ids in (("one poll", [running.create_poll()]),
+                                (f"{len(polls)} polls", polls))
+            ]  # fmt: skip
         in_turns(stage, cases + _pgbench(stage))
 
 
