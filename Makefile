@@ -26,7 +26,7 @@ test: test-servers test-embedded ## Test everything, on both backends
 test-servers: $(DEV) browser ## The whole suite on PostgreSQL and Redis
 	$(PY) -m pytest
 
-test-embedded: $(DEV) ## The suite on SQLite; e2e and chaos tests choose their own backend
+test-embedded: $(DEV) ## What has a database, on SQLite; e2e and chaos tests choose their own backend
 	$(PY) -m pytest --backend=embedded -m "not e2e and not chaos"
 
 chaos: $(DEV) ## The long chaos run, 45 minutes (CHAOS_SEED, CHAOS_FAULTS, CHAOS_VOTES, CHAOS_SOCKETS)

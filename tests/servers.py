@@ -2,7 +2,8 @@
 
 `--backend=servers` (the default) starts private ones, or uses DATABASE_URL and REDIS_URL
 where those are set. `--backend=embedded` (or LIVEPOLL_TEST_BACKEND=embedded) is livepoll
-without any setting: SQLite and the in-process layer; tests marked `servers` are left out.
+without any setting: SQLite and the in-process layer; tests marked `servers` are left out, and
+those without a database, which the other run has had.
 
 What a machine lacks is a skip that says so; with CI set every skip is a failure.
 """
@@ -36,6 +37,7 @@ class Backend:
     stack: ExitStack = field(default_factory=ExitStack)
 
 
+_DATABASES = {"db", "transactional_db"}
 BACKEND = pytest.StashKey[Backend]()
 
 
@@ -109,9 +111,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("servers"):
                 item.add_marker(pytest.mark.skip(reason=backend.missing))
     elif backend.embedded:
-        left_out = [item for item in items if item.get_closest_marker("servers")]
-        items[:] = [item for item in items if not item.get_closest_marker("servers")]
+        left_out = [item for item in items if not _differs_there(item)]
+        items[:] = [item for item in items if _differs_there(item)]
         config.hook.pytest_deselected(items=left_out)
+
+
+def _differs_there(item: pytest.Item) -> bool:
+    """Whether a test can tell SQLite from PostgreSQL: it has a database, and may have this one."""
+    fixtures = getattr(item, "fixturenames", ())
+    has_database = item.get_closest_marker("django_db") or not _DATABASES.isdisjoint(fixtures)
+    return bool(has_database) and not item.get_closest_marker("servers")
 
 
 @pytest.hookimpl(wrapper=True)
