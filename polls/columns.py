@@ -27,7 +27,7 @@ def uuids(values: Iterable[UUID]) -> list[str]:
     return [value.hex for value in values]
 
 
-def names(values: Iterable[str]) -> str:
+def list_of(values: Iterable[str]) -> str:
     """What needs no quotes in an array, to be looked for."""
     if VENDOR == "postgresql":
         return f"{{{','.join(values)}}}"
@@ -41,13 +41,13 @@ def as_json(value: object) -> str | None:
 def moment(text: str | datetime) -> datetime:
     """A time as SQLite keeps it, which is in UTC; PostgreSQL says so in the text."""
     found = datetime.fromisoformat(text) if isinstance(text, str) else text
-    return found.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=100)  # the votes of a batch are of one moment
-def without_zone(moment: datetime) -> str:
+def without_zone(at: datetime) -> str:
     """A time as SQLite keeps it."""
-    return str(moment.replace(tzinfo=None))
+    return str(at.replace(tzinfo=None))
 
 
 # Whole columns, as PostgreSQL's arrays

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from django.db import connection
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+Finished = TypeVar("Finished")
 # What whoever asked makes of the answer.
 Finish = Callable[[Answer], Any]
 AnyFuture = asyncio.Future[Any] | Future[Any]
@@ -67,6 +68,14 @@ class GroupWorker(Generic[Question, Answer]):
     def __len__(self) -> int:
         """How many wait."""
         return self._waiting.qsize() + len(self._gathered)
+
+    @overload
+    def ask(self, question: Question) -> "asyncio.Future[Answer]": ...
+
+    @overload
+    def ask(
+        self, question: Question, finish: Callable[[Answer], Finished]
+    ) -> "asyncio.Future[Finished]": ...
 
     def ask(self, question: Question, finish: Finish[Answer] = _as_it_is) -> "asyncio.Future[Any]":
         """The answer to `question`, to be awaited on the event loop that asks.

@@ -4,7 +4,7 @@ The same promise and the same statements (`recording.decide_votes`): what gather
 is under way shares the next one. Where a thread would have to win back the interpreter's lock
 after each answer of the database, the loop takes it up in its turn. Whatever goes wrong, the
 whole batch is left to the thread, which knows how to heal: a vote that was committed after
-all is answered as repeated there. PostgreSQL only.
+all is answered as repeated there.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from polls.statement import Asking, Statement
 logger = logging.getLogger(__name__)
 
 _COMMIT = Statement("COMMIT")
-_connect: type[LoopConnection]
+_Connection: type[LoopConnection]
 if VENDOR == "postgresql":
-    _connect, _BEGIN = LoopPostgresql, Statement("BEGIN")
+    _Connection, _BEGIN = LoopPostgresql, Statement("BEGIN")
 else:  # which has one lock, for all who write
-    _connect, _BEGIN = LoopSqlite, Statement("BEGIN IMMEDIATE")
+    _Connection, _BEGIN = LoopSqlite, Statement("BEGIN IMMEDIATE")
 
 Waiting = Asked[Cast, Outcome]
 
@@ -54,7 +54,7 @@ class LoopBox:
         on_commit: Callable[[Sequence[Outcome], float], None],
     ) -> None:
         self._loop = loop
-        self._connection = _connect(loop, self._fail)
+        self._connection = _Connection(loop, self._fail)
         self._batch_size = batch_size
         self._pass_on = pass_on
         self._on_commit = on_commit

@@ -14,6 +14,7 @@ from polls.statement import Rows, Statement
 
 _CONNECT_SECONDS = 10.0
 _RECONNECT_SECONDS = 1.0
+_LONGEST_REST_SECONDS = 30.0
 # A loop that asks less often is not worth a connection: tests and scripts have such.
 _ASKED_BEFORE_CONNECTING = 16
 
@@ -45,6 +46,7 @@ class LoopConnection(ABC):
         self._asked = 0
         self._connecting: asyncio.Task[None] | None = None
         self._retry_at = 0.0
+        self._failures = 0  # since it was ready last
         self._watched: int | None = None  # the file descriptor of the connection
         self._is_writing = False
         self._settled = asyncio.Event()  # ready, or failed
@@ -79,10 +81,15 @@ class LoopConnection(ABC):
             self._go_on()
 
     def fail(self, error: Exception) -> None:
-        self._end()
-        self._retry_at = self._loop.time() + _RECONNECT_SECONDS
-        self._settled.set()
-        self._on_failure(error)
+        """End the connection; who tries in vain waits twice as long each time."""
+        rest = min(_RECONNECT_SECONDS * 2**self._failures, _LONGEST_REST_SECONDS)
+        self._failures += 1
+        self._retry_at = self._loop.time() + rest
+        try:
+            self._end()
+        finally:
+            self._settled.set()
+            self._on_failure(error)
 
     def close(self) -> None:
         """End the connection, and with it whatever is under way."""
@@ -122,6 +129,7 @@ class LoopConnection(ABC):
 
     def _be_ready(self, _: Answer) -> None:
         self._is_ready = True
+        self._failures = 0
         self._settled.set()
 
     def _end(self) -> None:

@@ -6,15 +6,18 @@ and uses none of the second core.
 """
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from django.conf import settings
 from django.db import DatabaseError, OperationalError, connection
 
 from polls import sqlite_process
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from django.db.backends.sqlite3.base import DatabaseWrapper
 
 _MOST_BYTES_A_READ = 1 << 20
+# While somebody else writes for long, the thread waits, which has the patience for it.
+_LOCK_SECONDS = 2
+_MOST_SECONDS_A_TRIP = 10.0
 
 
 class LoopSqlite(LoopConnection):
@@ -39,6 +45,7 @@ class LoopSqlite(LoopConnection):
         self._socket: socket.socket | None = None
         self._unsent = b""
         self._received = b""
+        self._limit: asyncio.TimerHandle | None = None  # of the trip under way
         self._can_be_shared: bool | None = None  # not known yet
 
     @property
@@ -61,9 +68,13 @@ class LoopSqlite(LoopConnection):
 
     def _send(self, statements: Sequence[Statement]) -> None:
         message = orjson.dumps(
-            [(_with_marks(sql), parameters, is_many) for sql, parameters, is_many in statements]
+            [
+                (_with_question_marks(sql), parameters, is_many)
+                for sql, parameters, is_many in statements
+            ]
         )
         self._unsent = len(message).to_bytes(LENGTH_BYTES) + message
+        self._limit = self._loop.call_later(_MOST_SECONDS_A_TRIP, self.fail, _hangs())
 
     def _poll(self) -> Answer | None:
         assert self._socket is not None
@@ -90,6 +101,8 @@ class LoopSqlite(LoopConnection):
         if len(head) < LENGTH_BYTES or len(body) < int.from_bytes(head):
             return None
         self._received = b""
+        if self._limit is not None:
+            self._limit.cancel()
         error, rows, done = orjson.loads(body)
         if error is not None:
             raise DatabaseError(error)
@@ -101,22 +114,32 @@ class LoopSqlite(LoopConnection):
             self._socket.close()
         if self._process is not None:
             self._process.kill()  # what it had not committed is undone
-            threading.Thread(target=self._process.wait, daemon=True).start()
-        self._socket = self._process = None
+            with suppress(RuntimeError):  # no thread to be had: it stands dead in lists for a while
+                threading.Thread(target=self._process.wait, daemon=True).start()
+        if self._limit is not None:
+            self._limit.cancel()
+        self._socket = self._process = self._limit = None
 
 
 def _start(line: socket.socket) -> subprocess.Popen[bytes]:
     """A process that answers at the other end of `line`; takes a millisecond."""
     parameters: dict[str, Any] = connection.get_connection_params()
-    options = connection.settings_dict["OPTIONS"]
-    arguments = [str(parameters["database"]), str(parameters["timeout"]), options["init_command"]]
+    arguments = (
+        *(parameters["database"], connection.settings_dict["OPTIONS"]["init_command"]),
+        *(_LOCK_SECONDS, settings.IDLE_IN_TRANSACTION_SECONDS),
+    )
     return subprocess.Popen(  # noqa: S603 (nothing that a client sent)
-        [sys.executable, "-I", sqlite_process.__file__, *arguments],
+        [sys.executable, "-P", sqlite_process.__file__, *map(str, arguments)],
         stdin=line.fileno(), stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # wherever orjson lies
     )  # fmt: skip
 
 
+def _hangs() -> OperationalError:
+    return OperationalError("The process that writes to SQLite does not answer.")
+
+
 @cache
-def _with_marks(sql: str) -> str:
+def _with_question_marks(sql: str) -> str:
     """The same with SQLite's own placeholders."""
     return sql.replace("%s", "?")

@@ -7,6 +7,7 @@ other end is gone, however that went, and with it whatever was not committed.
 """
 
 import gc
+import select
 import signal
 import socket
 import sqlite3
@@ -19,10 +20,14 @@ import orjson
 LENGTH_BYTES = 4
 
 
-def serve(line: socket.socket, connection: sqlite3.Connection) -> None:
-    """Answer until nobody asks any more."""
+def serve(line: socket.socket, connection: sqlite3.Connection, idle_seconds: float) -> None:
+    """Answer until nobody asks any more, or for too long nobody ends a transaction."""
     with line.makefile("rb") as questions:
-        while len(head := questions.read(LENGTH_BYTES)) == LENGTH_BYTES:
+        while True:
+            if connection.in_transaction and not select.select([line], [], [], idle_seconds)[0]:
+                return
+            if len(head := questions.read(LENGTH_BYTES)) < LENGTH_BYTES:
+                return
             answer = orjson.dumps(_answer(connection, questions.read(int.from_bytes(head))))
             line.sendall(len(answer).to_bytes(LENGTH_BYTES) + answer)
 
@@ -43,19 +48,21 @@ def _answer(connection: sqlite3.Connection, asked: bytes) -> tuple[str | None, l
 
 
 def main() -> None:
-    path, timeout, init_command = sys.argv[1:]
+    path, init_command, lock_seconds, idle_seconds = sys.argv[1:]
     # Who stops the server stops it, and so this; a vote under way is answered first.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     gc.disable()  # nothing here holds itself
     try:
-        connection = sqlite3.connect(path, timeout=float(timeout), isolation_level=None)
+        connection = sqlite3.connect(
+            path, timeout=float(lock_seconds), isolation_level=None, uri=True
+        )
         connection.executescript(f"PRAGMA foreign_keys = ON; {init_command}")
     except sqlite3.Error as error:
         sys.exit(f"{path}: {error}")
     with socket.socket(fileno=0) as line, suppress(ConnectionError):
-        serve(line, connection)
-    connection.close()
+        serve(line, connection, float(idle_seconds))
+    connection.close()  # which undoes what was not committed
 
 
 if __name__ == "__main__":

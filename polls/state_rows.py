@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from django.db import models
 
-from polls.columns import VENDOR, moment, names, uuids
+from polls.columns import VENDOR, list_of, moment, uuids
 from polls.domain import PollState
 from polls.models import Poll
 from polls.refs import PollRef
@@ -52,7 +52,7 @@ def _named(refs: Collection[PollRef]) -> tuple[tuple[str, ...], list[str]]:
     ids = uuids([ref for ref in refs if isinstance(ref, UUID)])
     codes = [ref for ref in refs if isinstance(ref, str)]
     by_column = {"id": ids, "code": codes} if codes else {"id": ids}
-    return tuple(by_column), [names(some) for some in by_column.values()]
+    return tuple(by_column), [list_of(some) for some in by_column.values()]
 
 
 @cache

@@ -16,8 +16,8 @@ from polls.columns import (
     VENDOR,
     as_json,
     json_array,
+    list_of,
     moment,
-    names,
     plain_array,
     quoted_array,
     uuids,
@@ -111,7 +111,7 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
     if not voters:
         return Locked(states_from((yield [states_query(refs, lock=True)])), None)
     *lock, (sql, parameters, _) = lock_then_states(refs, _SQL["current as well"])
-    rows = yield [*lock, Statement(sql, [names(uuids(voters)), *parameters])]
+    rows = yield [*lock, Statement(sql, [list_of(uuids(voters)), *parameters])]
     found = rows[0][-1] if rows else None
     if isinstance(found, str):
         found = orjson.loads(found)
@@ -136,7 +136,7 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
     """
     if not voters:
         return []
-    keys = [names(uuids(one.voter for one in voters))]
+    keys = [list_of(uuids(one.voter for one in voters))]
     rows = yield [Statement(_SQL["current"], keys)]
     if VENDOR == "postgresql":
         found = [StoredVote(*row) for row in rows]
@@ -150,8 +150,8 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
 
 def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
     """Those of these voters of `code` polls whose code is unknown or revoked."""
-    poll_ids = names(uuids({one.poll_id for one in voters}))
-    keys = names(uuids(one.voter for one in voters))
+    poll_ids = list_of(uuids({one.poll_id for one in voters}))
+    keys = list_of(uuids(one.voter for one in voters))
     rows = yield [Statement(_SQL["usable"], [poll_ids, keys])]
     if VENDOR == "postgresql":
         usable = set(rows)

@@ -85,22 +85,21 @@ class Publisher:
     def _line(self, poll_id: UUID) -> "_Line":
         pacer = Pacer(
             settings.BROADCAST_INTERVAL_MS / 1000,
-            lambda: self._send_newest(line),
+            lambda: self._send_newest(poll_id),
             on_rest=lambda: self._lines.pop(poll_id, None),
         )
         line = self._lines[poll_id] = _Line(pacer)
         return line
 
-    def _send_newest(self, line: "_Line") -> None:
-        state = line.newest
-        if state is None:
+    def _send_newest(self, poll_id: UUID) -> None:
+        line = self._lines[poll_id]
+        if line.newest is None:
             return
-        if state.id in self._sending:  # Redis is slow: the next beat takes a newer one along
+        if poll_id in self._sending:  # Redis is slow: the next beat takes a newer one along
             line.pacer.nudge()
             return
-        line.newest = None
-        self._sending.add(state.id)
-        self._due[state.id] = state
+        self._sending.add(poll_id)
+        self._due[poll_id], line.newest = line.newest, None
         if self._sweeper is None or self._sweeper.is_of_another_loop:
             self._sweeper = Pacer(_SWEEP_SECONDS, self._sweep)
         self._sweeper.nudge()

@@ -2,10 +2,10 @@
 as one piece.
 
 Each message of ASGI's `send` is a system call there, and one that wakes whoever waits at the
-other end. A batch of votes, or a round of readers, is answered in one turn of the event loop:
-who has an answer waits for the turn to end, so that all are written one right after the other
-and the other end wakes once. Whatever is not plainly ready is left to the server's `receive`
-and `send`.
+other end. A round of readers is answered in one turn of the event loop: who has an answer waits
+for the turn to end, so that all are written one right after the other and the other end wakes
+once. The answers to a batch of votes are made before anybody wakes, and are written `at_once`.
+Whatever is not plainly ready is left to the server's `receive` and `send`.
 """
 
 import asyncio

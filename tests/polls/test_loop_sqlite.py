@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -92,6 +93,33 @@ async def test_a_process_that_dies_at_rest_is_noticed(connection: Watched) -> No
     await eventually(connection.is_ready_now)
 
 
+async def test_a_process_that_hangs_is_ended(
+    connection: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_sqlite, "_MOST_SECONDS_A_TRIP", 0.2)
+    os.kill(connection.other_end, signal.SIGSTOP)
+    connection.run([Statement("SELECT 1")], lambda _: pytest.fail("answered"))
+    await eventually(lambda: bool(connection.failures))
+    assert "does not answer" in str(connection.failures[0])
+    await eventually(connection.is_ready_now)
+
+
+async def test_who_waits_is_told_even_when_no_thread_can_be_had(
+    connection: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    process = connection._process
+    assert process is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        process.kill()
+        await eventually(lambda: bool(connection.failures))
+    process.wait()
+    await eventually(connection.is_ready_now)
+
+
 async def test_nothing_is_left_of_it(connection: Watched) -> None:
     pid, descriptors = connection.other_end, psutil.Process().num_fds()
     connection.close()
@@ -120,8 +148,13 @@ async def test_a_database_that_cannot_be_opened_is_a_failure(
     monkeypatch.setattr(loop_sqlite, "connection", database_at(str(tmp_path / "no" / "such")))
     monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)
     connection = Watched()
-    connection.prepare()
-    await eventually(lambda: bool(connection.failures))
+    rests = []
+    for number in range(1, 8):
+        connection._retry_at = 0
+        connection.prepare()
+        await eventually(lambda number=number: len(connection.failures) == number)  # type: ignore[misc]
+        rests.append(round(connection._retry_at - asyncio.get_running_loop().time()))
+    assert rests == [1, 2, 4, 8, 16, 30, 30]
     assert not connection.is_ready
     connection.close()
 

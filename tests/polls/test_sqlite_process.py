@@ -26,13 +26,21 @@ CREATE = """
 class Asker:
     """Who started the process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, idle_seconds: float = 20) -> None:
         self.path = path
         self.line, theirs = socket.socketpair()
         self.line.settimeout(20)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", sqlite_process.__file__, str(path), "5", INIT],
+                [
+                    sys.executable,
+                    "-P",
+                    sqlite_process.__file__,
+                    str(path),
+                    INIT,
+                    "5",
+                    str(idle_seconds),
+                ],
                 stdin=theirs.fileno(),
             )
 
@@ -114,6 +122,15 @@ def test_what_ends_the_server_does_not_end_it_first(asker: Asker) -> None:
     assert asker.ask(run(("COMMIT", [])))[0] is None
     assert asker.stored() == ["a"]
     assert asker.end() == 0
+
+
+def test_a_server_that_hangs_in_a_transaction_does_not_keep_the_lock(asker: Asker) -> None:
+    hanging = Asker(asker.path, idle_seconds=0.2)
+    hanging.ask(run(("BEGIN IMMEDIATE", []), (VOTE, [1, "a"])))
+    assert hanging.process.wait(20) == 0
+    assert asker.ask(run((VOTE, [1, "b"])))[0] is None
+    assert asker.stored() == ["b"]
+    hanging.end()
 
 
 @pytest.mark.parametrize("last_words", [b"", b"\x00\x00", b"\x00\x00\x00\x09[["])
