@@ -67,8 +67,8 @@ class BallotBox(GroupWorker[Cast, Outcome]):
     _loop_boxes: dict[asyncio.AbstractEventLoop, LoopBox] = {}
 
     def __len__(self) -> int:
-        waiting = super().__len__()
-        for box in self._loop_boxes.values():  # not sum(): each vote asks
+        waiting = self._waiting.qsize() + len(self._gathered)
+        for box in self._loop_boxes.values():  # neither super() nor sum(): each vote asks
             waiting += len(box)
         return waiting
 

@@ -3,9 +3,11 @@
 PostgreSQL takes an array, whose elements need quotes or not; SQLite takes JSON.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -53,20 +55,34 @@ def without_zone(at: datetime) -> str:
 # Whole columns, as PostgreSQL's arrays
 
 
-def plain_array(values: Iterable[object]) -> str:
+def plain_array(values: Sequence[object]) -> str:
     """Of what needs no quotes."""
-    return f"{{{','.join(['NULL' if one is None else str(one) for one in values])}}}"
+    return _array(values, str)
 
 
-def json_array(values: Iterable[object]) -> str:
-    return quoted_array(map(as_json, values))
+def uuid_array(values: Sequence[UUID]) -> str:
+    return _array(values, attrgetter("hex"))
 
 
-def quoted_array(texts: Iterable[str | None]) -> str:
-    elements = [
-        "NULL" if text is None
-        else f'"{text}"' if '"' not in text
-        else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for text in texts
-    ]  # fmt: skip
+def time_array(values: Sequence[datetime]) -> str:
+    return _array(values, lambda value: f'"{value}"')
+
+
+def json_array(values: Sequence[object]) -> str:
+    return _array(values, _quoted_json)
+
+
+def _array(values: Sequence[Any], write: Callable[[Any], str]) -> str:
+    first = values[0] if values else None
+    if values.count(first) == len(values):  # as in most columns of a batch: write it once
+        elements = ["NULL" if first is None else write(first)] * len(values)
+    else:
+        elements = ["NULL" if value is None else write(value) for value in values]
     return f"{{{','.join(elements)}}}"
+
+
+def _quoted_json(value: object) -> str:
+    text = orjson.dumps(value).decode()
+    if '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

@@ -19,7 +19,8 @@ from polls.columns import (
     list_of,
     moment,
     plain_array,
-    quoted_array,
+    time_array,
+    uuid_array,
     uuids,
     without_zone,
 )
@@ -182,9 +183,8 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
         return [Statement(_SQL["insert"], rows, is_many=True)]
     poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
     columns = [
-        plain_array(uuids(poll_ids)), plain_array(epochs), plain_array(seqs),
-        plain_array(uuids(voters)), json_array(marks), quoted_array(map(str, moments)),
-        plain_array(are_current), plain_array(replaced),
+        uuid_array(poll_ids), plain_array(epochs), plain_array(seqs), uuid_array(voters),
+        json_array(marks), time_array(moments), plain_array(are_current), plain_array(replaced),
     ]  # fmt: skip
     return [Statement(_SQL["insert"], columns)]
 
@@ -193,20 +193,19 @@ def save_tallies(states: Sequence[PollState]) -> list[Statement]:
     """Write each poll's totals and version; on PostgreSQL in one statement."""
     if not states:
         return []
-    ids = uuids(state.id for state in states)
     if VENDOR != "postgresql":
         rows = [
             (state.version, state.voters, state.votes, as_json(state.counts),
-             as_json(state.stars), poll_id)
-            for state, poll_id in zip(states, ids, strict=True)
+             as_json(state.stars), state.id.hex)
+            for state in states
         ]  # fmt: skip
         return [Statement(_SQL["save"], rows, is_many=True)]
-    versions, voters, votes, counts, stars = zip(
-        *((one.version, one.voters, one.votes, one.counts, one.stars) for one in states),
-        strict=True,
-    )
     columns = [
-        plain_array(versions), plain_array(voters), plain_array(votes),
-        json_array(counts), json_array(stars), plain_array(ids),
-    ]  # fmt: skip
+        plain_array([state.version for state in states]),
+        plain_array([state.voters for state in states]),
+        plain_array([state.votes for state in states]),
+        json_array([state.counts for state in states]),
+        json_array([state.stars for state in states]),
+        uuid_array([state.id for state in states]),
+    ]
     return [Statement(_SQL["save"], columns)]

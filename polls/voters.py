@@ -126,8 +126,9 @@ def voter_key(poll_id: UUID, policy: str, identity: Identity) -> UUID:
     Raises:
         VoterRequired: the policy asks for what the request did not bring.
     """
-    digest = _digest(poll_id.bytes + _who(policy, identity).encode())
-    return UUID(bytes=poll_id.bytes[:4] + digest[:12])
+    poll = poll_id.bytes
+    digest = _digest(poll + _who(policy, identity).encode())
+    return UUID(bytes=poll[:4] + digest[:12])
 
 
 def _who(policy: str, identity: Identity) -> str:
