@@ -24,6 +24,9 @@ JSONB = extensions.new_type(
 )
 
 
+hex_of = attrgetter("hex")
+
+
 def uuids(values: Iterable[UUID]) -> list[str]:
     """How SQLite keeps these UUIDs, and PostgreSQL takes them."""
     return [value.hex for value in values]
@@ -36,8 +39,8 @@ def list_of(values: Iterable[str]) -> str:
     return orjson.dumps([*values]).decode()
 
 
-def as_json(value: object) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+def as_json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def moment(text: str | datetime) -> datetime:
@@ -52,6 +55,15 @@ def without_zone(at: datetime) -> str:
     return str(at.replace(tzinfo=None))
 
 
+def written(values: Sequence[Any], write: Callable[[Any], str]) -> list[str | None]:
+    """A column's values as text; one that is the same all along, as most of a batch's are, is
+    written once."""
+    first = values[0] if values else None
+    if values.count(first) == len(values):
+        return [None if first is None else write(first)] * len(values)
+    return [None if value is None else write(value) for value in values]
+
+
 # Whole columns, as PostgreSQL's arrays
 
 
@@ -61,7 +73,7 @@ def plain_array(values: Sequence[object]) -> str:
 
 
 def uuid_array(values: Sequence[UUID]) -> str:
-    return _array(values, attrgetter("hex"))
+    return _array(values, hex_of)
 
 
 def time_array(values: Sequence[datetime]) -> str:
@@ -73,11 +85,7 @@ def json_array(values: Sequence[object]) -> str:
 
 
 def _array(values: Sequence[Any], write: Callable[[Any], str]) -> str:
-    first = values[0] if values else None
-    if values.count(first) == len(values):  # as in most columns of a batch: write it once
-        elements = ["NULL" if first is None else write(first)] * len(values)
-    else:
-        elements = ["NULL" if value is None else write(value) for value in values]
+    elements = ["NULL" if text is None else text for text in written(values, write)]
     return f"{{{','.join(elements)}}}"
 
 

@@ -15,6 +15,7 @@ import orjson
 from polls.columns import (
     VENDOR,
     as_json,
+    hex_of,
     json_array,
     list_of,
     moment,
@@ -23,6 +24,7 @@ from polls.columns import (
     uuid_array,
     uuids,
     without_zone,
+    written,
 )
 from polls.domain import Marks, PollState
 from polls.refs import PollRef
@@ -174,14 +176,14 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     """Add vote events to the record, in one statement."""
     if not votes:
         return []
-    if VENDOR != "postgresql":
-        rows = [
-            (vote.poll_id.hex, vote.epoch, vote.seq, vote.voter.hex, as_json(vote.marks),
-             without_zone(vote.cast_at), vote.is_current, vote.replaces)
-            for vote in votes
-        ]  # fmt: skip
-        return [Statement(_SQL["insert"], rows, is_many=True)]
     poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
+    if VENDOR != "postgresql":
+        rows = zip(
+            written(poll_ids, hex_of), epochs, seqs, written(voters, hex_of),
+            written(marks, as_json), written(moments, without_zone), are_current, replaced,
+            strict=True,
+        )  # fmt: skip
+        return [Statement(_SQL["insert"], [*rows], is_many=True)]
     columns = [
         uuid_array(poll_ids), plain_array(epochs), plain_array(seqs), uuid_array(voters),
         json_array(marks), time_array(moments), plain_array(are_current), plain_array(replaced),
@@ -196,7 +198,7 @@ def save_tallies(states: Sequence[PollState]) -> list[Statement]:
     if VENDOR != "postgresql":
         rows = [
             (state.version, state.voters, state.votes, as_json(state.counts),
-             as_json(state.stars), state.id.hex)
+             state.stars and as_json(state.stars), state.id.hex)
             for state in states
         ]  # fmt: skip
         return [Statement(_SQL["save"], rows, is_many=True)]
