@@ -46,7 +46,7 @@ class LoopConnection(ABC):
         self._asked = 0
         self._connecting: asyncio.Task[None] | None = None
         self._retry_at = 0.0
-        self._failures = 0  # since it was ready last
+        self._rest = _RECONNECT_SECONDS
         self._watched: int | None = None  # the file descriptor of the connection
         self._is_writing = False
         self._settled = asyncio.Event()  # ready, or failed
@@ -82,9 +82,8 @@ class LoopConnection(ABC):
 
     def fail(self, error: Exception) -> None:
         """End the connection; who tries in vain waits twice as long each time."""
-        rest = min(_RECONNECT_SECONDS * 2**self._failures, _LONGEST_REST_SECONDS)
-        self._failures += 1
-        self._retry_at = self._loop.time() + rest
+        self._retry_at = self._loop.time() + self._rest
+        self._rest = min(2 * self._rest, _LONGEST_REST_SECONDS)
         try:
             self._end()
         finally:
@@ -129,7 +128,7 @@ class LoopConnection(ABC):
 
     def _be_ready(self, _: Answer) -> None:
         self._is_ready = True
-        self._failures = 0
+        self._rest = _RECONNECT_SECONDS
         self._settled.set()
 
     def _end(self) -> None:
