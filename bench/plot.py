@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.report import number
 
-WIDTH, LABELS, BAR, GAP, HEAD = 760, 290, 20, 8, 34
+WIDTH, LABELS, BAR, GAP, HEAD = 780, 310, 20, 8, 34
 OURS, OTHERS, INK = "#2563eb", "#94a3b8", "#64748b"
 
 PANELS = [
