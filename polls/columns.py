@@ -29,14 +29,18 @@ hex_of = attrgetter("hex")
 
 def uuids(values: Iterable[UUID]) -> list[str]:
     """How SQLite keeps these UUIDs, and PostgreSQL takes them."""
-    return [value.hex for value in values]
+    return [*map(hex_of, values)]
 
 
 def list_of(values: Iterable[str]) -> str:
     """What needs no quotes in an array, to be looked for."""
     if VENDOR == "postgresql":
         return f"{{{','.join(values)}}}"
-    return orjson.dumps([*values]).decode()
+    return as_json([*values])
+
+
+# How SQLite asks whether something is in a `list_of`.
+IN_LIST = "IN (SELECT value FROM json_each(%s))"
 
 
 def as_json(value: object) -> str:
@@ -90,7 +94,7 @@ def _array(values: Sequence[Any], write: Callable[[Any], str]) -> str:
 
 
 def _quoted_json(value: object) -> str:
-    text = orjson.dumps(value).decode()
+    text = as_json(value)
     if '"' in text:
         text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'

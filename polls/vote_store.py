@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from polls.columns import (
+    IN_LIST,
     VENDOR,
     as_json,
     hex_of,
@@ -35,7 +36,6 @@ _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replace
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
 _USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
-_ANY_OF = "IN (SELECT value FROM json_each(%s))"
 _SUPERSEDE = (
     "UPDATE polls_vote SET is_current = false WHERE poll_id = %s AND epoch = %s AND seq = %s"
 )
@@ -64,12 +64,12 @@ _POSTGRESQL = {
 }
 _SQLITE = {
     "insert": f"{_INSERT} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-    "current": f"{_CURRENT} {_ANY_OF}",
+    "current": f"{_CURRENT} {IN_LIST}",
     "current as well": _AS_WELL.format(
         f"""json_group_array(json_array({_VOTE_COLUMNS.replace("marks", "json(marks)")}))
-        FROM ({_CURRENT} {_ANY_OF})"""
+        FROM ({_CURRENT} {IN_LIST})"""
     ),
-    "usable": f"{_USABLE} {_ANY_OF} AND voter {_ANY_OF}",
+    "usable": f"{_USABLE} {IN_LIST} AND voter {IN_LIST}",
     "save": """UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s
         WHERE id = %s""",
 }
@@ -165,11 +165,7 @@ def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
 
 def supersede_votes(votes: Collection[StoredVote]) -> list[Statement]:
     """Mark these votes as no longer current; they stay in the record."""
-    poll_ids = uuids(vote.poll_id for vote in votes)
-    return [
-        Statement(_SUPERSEDE, [poll_id, vote.epoch, vote.seq])
-        for vote, poll_id in zip(votes, poll_ids, strict=True)
-    ]
+    return [Statement(_SUPERSEDE, [vote.poll_id.hex, vote.epoch, vote.seq]) for vote in votes]
 
 
 def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
