@@ -16,7 +16,7 @@ from functools import partial
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from polls import draining, metrics
+from polls import abandoned, draining, metrics
 from polls.errors import Overloaded, ServerError
 from polls.group_worker import GroupWorker
 from polls.loop_box import LoopBox, Waiting
@@ -35,6 +35,7 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> Sequence[Outcome
     """
     started = time.perf_counter()
     try:
+        abandoned.end_all()
         outcomes = record_votes(batch)
         _measure(outcomes, time.perf_counter() - started)
         return outcomes

@@ -1,9 +1,11 @@
 """The rules of a poll, without a framework: status, ballots, decisions, tallies.
 
-Pure functions and small values; imports no Django, does no I/O. Whatever is decided
-here is decided under the poll's lock by `recording.record_votes`, and nowhere else.
+Pure functions and small values; imports no Django, does no I/O. Whatever is decided here is
+decided under the poll's lock by `recording`, or by `first_votes` for as long as the poll is the
+same, and nowhere else.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,10 +105,18 @@ class PollState(NamedTuple):
     owner_id: int | None
     owner_key_hash: str
 
-    def with_totals(self, version: int, tally: "Tally") -> "PollState":
+    def with_totals(
+        self,
+        version: int,
+        voters: int,
+        votes: int,
+        counts: dict[str, int],
+        stars: dict[str, list[int]] | None,
+    ) -> "PollState":
         """The same poll after more votes; `_replace` costs three times as much."""
-        totals = (version, tally.voters, tally.votes, tally.counts, tally.stars)
-        return PollState._make((*self[:_VERSION], *totals, *self[_VERSION + len(totals) :]))
+        return _make_state(
+            (*self[:_TOTALS], version, voters, votes, counts, stars, *self[_AFTER_TOTALS:])
+        )
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -139,7 +149,9 @@ class PollState(NamedTuple):
         return min(moments, default=None)
 
 
-_VERSION = PollState._fields.index("version")  # and the totals after it
+_make_state = PollState._make
+_TOTALS = PollState._fields.index("version")
+_AFTER_TOTALS = PollState._fields.index("stars") + 1
 
 
 class Refusal(StrEnum):
@@ -254,6 +266,11 @@ class Tally:
         names = [str(option) for option in options]
         stars = {name: [0] * MAX_STARS for name in names} if kind == Kind.RATING else None
         return cls(0, 0, dict.fromkeys(names, 0), stars)
+
+    @classmethod
+    def to_add(cls) -> "Tally":
+        """Of no vote yet, and no rating."""
+        return cls(0, 0, defaultdict(int), None)
 
     @classmethod
     def of(cls, state: PollState) -> "Tally":

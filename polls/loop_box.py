@@ -1,10 +1,10 @@
 """Votes committed on the event loop itself: the ballot box without its thread.
 
-The same promise and the same statements (`recording.decide_votes`): what gathers while a batch
-is under way shares the next one. Where a thread would have to win back the interpreter's lock
-after each answer of the database, the loop takes it up in its turn. Whatever goes wrong, the
-whole batch is left to the thread, which knows how to heal: a vote that was committed after
-all is answered as repeated there.
+The same promise, and for all but first votes (`first_votes.presume`) the same statements
+(`recording.decide_votes`): what gathers while a batch is under way shares the next one. Where a
+thread would have to win back the interpreter's lock after each answer of the database, the loop
+takes it up in its turn. Whatever goes wrong, the whole batch is left to the thread, which knows
+how to heal: a vote that was committed after all is answered as repeated there.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from django.db import DatabaseError
 
 from polls import events
 from polls.columns import VENDOR
+from polls.first_votes import Presumed, presume
 from polls.group_worker import Asked, settle
 from polls.loop_connection import Answer, LoopConnection
 from polls.loop_postgresql import LoopPostgresql
@@ -29,9 +30,11 @@ logger = logging.getLogger(__name__)
 _COMMIT = Statement("COMMIT")
 _Connection: type[LoopConnection]
 if VENDOR == "postgresql":
-    _Connection, _BEGIN = LoopPostgresql, Statement("BEGIN")
+    _Connection, _BEGIN, _DONE = LoopPostgresql, Statement("BEGIN"), "SELECT"
 else:  # which has one lock, for all who write
-    _Connection, _BEGIN = LoopSqlite, Statement("BEGIN IMMEDIATE")
+    _Connection, _BEGIN, _DONE = LoopSqlite, Statement("BEGIN IMMEDIATE"), "COMMIT"
+# How many batches are decided under their locks after one that was presumed in vain.
+_MOST_CAUTION = 15
 
 Waiting = Asked[Cast, Outcome]
 
@@ -61,6 +64,7 @@ class LoopBox:
         self._gathered: list[Waiting] = []
         self._batch: list[Waiting] = []  # under way
         self._started = 0.0
+        self._caution = self._wary = 0  # batches that are not presumed to be first votes
 
     def __len__(self) -> int:
         """How many wait for the next batch."""
@@ -95,10 +99,28 @@ class LoopBox:
         self._batch, self._gathered = self._gathered[:size], self._gathered[size:]
         self._started = time.perf_counter()
         try:
-            deciding = decide_votes([cast for cast, _, _ in self._batch])
-            self._connection.run([_BEGIN, *next(deciding)], partial(self._decide, deciding))
+            presumed = None if self._wary else presume([cast for cast, _, _ in self._batch])
+            self._wary = max(0, self._wary - 1)
+            if presumed is None:
+                self._lock()
+            else:
+                end = partial(self._end_presumed, presumed)
+                self._connection.run(presumed.statements, end, self._presumed_in_vain)
         except Exception as error:
             self._connection.fail(error)
+
+    def _presumed_in_vain(self) -> None:
+        """Decide the batch under the lock, and some of the next, which may be alike, at once."""
+        self._caution = min(2 * self._caution + 1, _MOST_CAUTION)
+        self._wary = self._caution
+        try:
+            self._lock()
+        except Exception as error:
+            self._connection.fail(error)
+
+    def _lock(self) -> None:
+        deciding = decide_votes([cast for cast, _, _ in self._batch])
+        self._connection.run([_BEGIN, *next(deciding)], partial(self._decide, deciding))
 
     def _decide(self, deciding: Asking[Decided], answer: Answer) -> None:
         try:
@@ -113,6 +135,23 @@ class LoopBox:
         if answer.done != "COMMIT":
             raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
         batch, self._batch = self._batch, []
+        self._tell(batch, decided)
+
+    def _end_presumed(self, presumed: Presumed, answer: Answer) -> None:
+        if not answer.done.startswith(_DONE):
+            raise DatabaseError("A statement had failed unnoticed, so nothing was committed.")
+        decided, missed = presumed.decided(answer.rows)
+        stored, self._batch = self._batch, [self._batch[number] for number in missed]
+        if missed:
+            left = set(missed)
+            stored = [one for number, one in enumerate(stored) if number not in left]
+            self._presumed_in_vain()
+        else:
+            self._caution //= 2
+        if stored:
+            self._tell(stored, decided)
+
+    def _tell(self, batch: Sequence[Waiting], decided: Decided) -> None:
         seconds = time.perf_counter() - self._started
         self._begin()  # the database works while this batch is told
         settle(

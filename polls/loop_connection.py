@@ -8,7 +8,7 @@ undoes whatever was not committed; its user then turns to a thread, which knows 
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from polls.statement import Rows, Statement
 
@@ -20,13 +20,15 @@ _ASKED_BEFORE_CONNECTING = 16
 
 
 class Answer(NamedTuple):
-    """What the last statement of a trip selected, and what the database says it did."""
+    """What a trip's last statement says it did, and what was selected: on PostgreSQL by that, on
+    SQLite by the last that selects."""
 
     rows: Rows
     done: str = ""
 
 
 Then = Callable[[Answer], None]
+Otherwise = Callable[[], None]
 
 
 class LoopConnection(ABC):
@@ -36,12 +38,15 @@ class LoopConnection(ABC):
         on_failure: told when the connection failed and is no more; not when it is closed.
     """
 
+    FORBIDDEN: ClassVar[type[Exception]]  # by a constraint
+
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_failure: Callable[[Exception], None]
     ) -> None:
         self._loop = loop
         self._on_failure = on_failure
         self._then: Then | None = None  # takes the answer that is under way
+        self._otherwise: Otherwise | None = None
         self._is_ready = False
         self._asked = 0
         self._connecting: asyncio.Task[None] | None = None
@@ -70,10 +75,17 @@ class LoopConnection(ABC):
         ):
             self._connecting = self._loop.create_task(self._connect())
 
-    def run(self, statements: Sequence[Statement], then: Then) -> None:
-        """Run these; `then` is given the last answer, unless anything fails."""
+    def run(
+        self, statements: Sequence[Statement], then: Then, otherwise: Otherwise | None = None
+    ) -> None:
+        """Run these; `then` is given the last answer, unless anything fails.
+
+        Args:
+            otherwise: says that they are a transaction of their own; called where a constraint
+                forbids it, which is no failure.
+        """
         try:
-            self._then = then
+            self._then, self._otherwise = then, otherwise
             self._send(statements)
         except Exception as error:
             self.fail(error)
@@ -112,7 +124,11 @@ class LoopConnection(ABC):
         """The answer, as far as that goes without waiting; else `_watch` what to wait for."""
 
     @abstractmethod
-    def _disconnect(self) -> None: ...
+    def _disconnect(self, *, gives_up: bool) -> None:
+        """
+        Args:
+            gives_up: while a transaction is under way that its database may yet commit.
+        """
 
     # What is the same
 
@@ -132,20 +148,31 @@ class LoopConnection(ABC):
         self._settled.set()
 
     def _end(self) -> None:
+        gives_up = self._otherwise is not None
         self._is_ready = False
-        self._then = None
+        self._then = self._otherwise = None
         self._watch(None)
-        self._disconnect()
+        self._disconnect(gives_up=gives_up)
 
     def _go_on(self) -> None:
         """As far as the connection goes without waiting."""
         try:
-            answer = self._poll()
+            answer = self._answer()
             if answer is not None and self._then is not None:
-                then, self._then = self._then, None
+                then, self._then, self._otherwise = self._then, None, None
                 then(answer)
         except Exception as error:  # whoever waits must be told, whatever happened
             self.fail(error)
+
+    def _answer(self) -> Answer | None:
+        try:
+            return self._poll()
+        except self.FORBIDDEN:
+            if self._otherwise is None:
+                raise
+        otherwise, self._otherwise, self._then = self._otherwise, None, None
+        otherwise()
+        return None
 
     def _watch(self, descriptor: int | None, *, also_write: bool = False) -> None:
         """Call `_go_on` whenever there is something to read there."""

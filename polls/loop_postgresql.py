@@ -12,14 +12,20 @@ from django.conf import settings
 from django.db import connection
 from psycopg2 import extensions
 
+from polls import abandoned
+from polls.abandoned import Backend
 from polls.columns import JSONB
 from polls.loop_connection import Answer, LoopConnection
 from polls.refs import parse_ref
 from polls.statement import LastingSql, Statement
 
+_WHO = Statement("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+
 
 class LoopPostgresql(LoopConnection):
     """What is lasting of the SQL it prepares on first use."""
+
+    FORBIDDEN = psycopg2.IntegrityError
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_failure: Callable[[Exception], None]
@@ -27,12 +33,13 @@ class LoopPostgresql(LoopConnection):
         super().__init__(loop, on_failure)
         self._connection: Any = None
         self._cursor: Any = None
+        self._backend: Backend | None = None
         self._prepared: set[str] = set()  # SQL
 
     @property
     def other_end(self) -> int:
-        found: int = self._connection.info.backend_pid
-        return found
+        assert self._backend is not None
+        return self._backend.pid
 
     async def _open(self) -> None:
         # In a thread, for it looks up the host's name and waits for that.
@@ -49,11 +56,17 @@ class LoopPostgresql(LoopConnection):
         idle = f"SET idle_in_transaction_session_timeout = '{seconds}s'"
         # All that is asked here goes by keys. A plan that was made while a table was small lasts
         # with the prepared statement: it must not be to read all of it.
-        by_index = "SET enable_seqscan = off"
-        settled = ("SET TIME ZONE 'UTC'", idle, by_index)
-        self.run([Statement(sql) for sql in settled], self._be_ready)
+        by_keys = [f"SET enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin")]
+        settled = [Statement(sql) for sql in ("SET TIME ZONE 'UTC'", idle, *by_keys)]
+        ended = abandoned.endings()
+        self.run([*settled, *ended.values(), _WHO], partial(self._have_ended, ended))
+
+    def _have_ended(self, ended: dict[Backend, Statement], answer: Answer) -> None:
+        abandoned.are_ended(ended)
+        self._be_ready(answer)
 
     def _be_ready(self, answer: Answer) -> None:
+        self._backend = Backend(*answer.rows[0])
         super()._be_ready(answer)
         self._watch(self._connection.fileno())
 
@@ -88,7 +101,10 @@ class LoopPostgresql(LoopConnection):
         selected = self._cursor.description is not None
         return Answer(self._cursor.fetchall() if selected else [], self._cursor.statusmessage)
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, *, gives_up: bool) -> None:
+        if gives_up and self._backend is not None:
+            abandoned.give_up(self._backend)
+        self._backend = None
         self._prepared = set()
         if self._connection is not None:
             self._connection.close()

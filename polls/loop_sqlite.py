@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
 from polls import sqlite_process
 from polls.loop_connection import Answer, LoopConnection
@@ -32,10 +32,13 @@ _MOST_BYTES_A_READ = 1 << 20
 # While somebody else writes for long, the thread waits, which has the patience for it.
 _LOCK_SECONDS = 2
 _MOST_SECONDS_A_TRIP = 10.0
+_ERRORS: dict[str, type[Exception]] = {"IntegrityError": IntegrityError}
 
 
 class LoopSqlite(LoopConnection):
     """Its process starts with it, and ends with it or with this one, however that ends."""
+
+    FORBIDDEN = IntegrityError
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_failure: Callable[[Exception], None]
@@ -105,10 +108,10 @@ class LoopSqlite(LoopConnection):
             self._limit.cancel()
         error, rows, done = orjson.loads(body)
         if error is not None:
-            raise DatabaseError(error)
+            raise _ERRORS.get(error.partition(":")[0], DatabaseError)(error)
         return Answer(rows, done)
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, *, gives_up: bool) -> None:
         self._unsent = self._received = b""
         if self._socket is not None:
             self._socket.close()

@@ -1,17 +1,16 @@
-"""Deciding and storing votes: the one place where a vote becomes a count.
+"""Deciding and storing votes under their polls' locks, whatever they are.
 
 A batch is one transaction. Under each poll's lock every vote is decided by the rules of
 `domain`, gets the poll's next `seq`, and moves the tally; the tally, the version and the
-votes are committed together or not at all.
+votes are committed together or not at all. `first_votes` is the short way for most of them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from polls import errors, events, vote_store
+from polls import errors, events, known_polls, vote_store
 from polls.domain import (
     BallotError,
     Marks,
@@ -64,7 +63,7 @@ class _Desk:
     state: PollState
     tally: Tally
     version: int
-    current: dict[UUID, StoredVote] = field(default_factory=dict)
+    current: dict[str, StoredVote] = field(default_factory=dict)
     appended: dict[int, StoredVote] = field(default_factory=dict)
     superseded: list[StoredVote] = field(default_factory=list)
 
@@ -73,7 +72,7 @@ class _Desk:
         return cls(state, Tally.of(state), state.version)
 
     def append(
-        self, voter: UUID, marks: Marks | None, now: datetime, earlier: StoredVote | None
+        self, voter: str, marks: Marks | None, now: datetime, earlier: StoredVote | None
     ) -> StoredVote:
         """Give the next seq to a vote event and count it; what it replaces is counted out."""
         if earlier is not None:
@@ -97,7 +96,10 @@ class _Desk:
 
     def close(self) -> PollState:
         """The poll's state after the batch, which is what its outcomes tell."""
-        self.state = self.state.with_totals(self.version, self.tally)
+        tally = self.tally
+        self.state = self.state.with_totals(
+            self.version, tally.voters, tally.votes, tally.counts, tally.stars
+        )
         return self.state
 
 
@@ -145,11 +147,11 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     )
     states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
     now = datetime.now(UTC)
+    known_polls.note(states)
     opened = [_Desk.open(state) for state in states]
     desks: dict[PollRef, _Desk] = {}
     for desk in opened:
         desks[desk.state.id] = desks[desk.state.code] = desk
-        _note_policy(desk.state)
     at = [desks.get(cast.ref) for cast in batch]
     voters = [
         _voter_of(cast, desk, guess) for cast, desk, guess in zip(batch, at, foreseen, strict=True)
@@ -182,20 +184,6 @@ def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
     return Decided(outcomes, writes, after)
 
 
-# What a voter key hangs on, by poll: id, epoch and policy as at the last batch. Only a guess:
-# what stands in the locked row decides.
-_policies: dict[PollRef, tuple[UUID, int, str]] = {}
-_MOST_POLICIES = 20_000
-
-
-def _note_policy(state: PollState) -> None:
-    policy = (state.id, state.epoch, state.voter_policy)
-    if _policies.get(state.id) != policy or state.code not in _policies:
-        if len(_policies) >= _MOST_POLICIES:
-            _policies.clear()
-        _policies[state.id] = _policies[state.code] = policy
-
-
 class _Foreseen(NamedTuple):
     """Who casts a vote, if the poll is still what it was at the last batch; None: nobody."""
 
@@ -205,15 +193,15 @@ class _Foreseen(NamedTuple):
 
 def _foresee(cast: Cast) -> _Foreseen | None:
     """None where the poll was in no batch yet."""
-    known = _policies.get(cast.ref)
+    known = known_polls.find(cast.ref)
     if known is None:
         return None
-    poll_id, epoch, policy = known
+    state = known.state
     try:
-        key = voter_key(poll_id, policy, cast.identity)
+        key = voter_key(state.id, state.voter_policy, cast.identity)
     except errors.PollError:
-        return _Foreseen(policy, None)
-    return _Foreseen(policy, VoterIn(poll_id, epoch, key))
+        return _Foreseen(state.voter_policy, None)
+    return _Foreseen(state.voter_policy, VoterIn(state.id, state.epoch, key))
 
 
 def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
@@ -267,7 +255,7 @@ def _decide(cast: Cast, desk: _Desk | None, voter: _Voter, now: datetime) -> Out
     return Outcome(verdict, desk.append(voter.voter, marks, now, earlier))
 
 
-def _decide_retraction(desk: _Desk, voter: UUID, now: datetime) -> Outcome:
+def _decide_retraction(desk: _Desk, voter: str, now: datetime) -> Outcome:
     earlier = desk.current.get(voter)
     if earlier is None:
         return Outcome(Verdict.REFUSED, error=errors.NotVoted())

@@ -2,8 +2,8 @@
 
 Started by `loop_sqlite` as a script; knows nothing of livepoll and nothing of Django. A message
 either way is its length and JSON. Asked [[sql, parameters, is_many], …], it runs these one after
-the other and answers [error, rows, done], `rows` and `done` those of the last. It ends when the
-other end is gone, however that went, and with it whatever was not committed.
+the other and answers [error, rows, done]: the rows of the last that selects, and the last. It
+ends when the other end is gone, however that went, and with it whatever was not committed.
 """
 
 import gc
@@ -40,7 +40,9 @@ def _answer(connection: sqlite3.Connection, asked: bytes) -> tuple[str | None, l
             if is_many:
                 connection.executemany(sql, parameters)
             else:
-                rows = connection.execute(sql, parameters).fetchall()
+                cursor = connection.execute(sql, parameters)
+                if cursor.description is not None:
+                    rows = cursor.fetchall()
     except Exception as error:  # whatever it was, who asked must know
         connection.rollback()
         return f"{type(error).__name__}: {error}", [], ""

@@ -2,11 +2,13 @@
 
 Written in SQL where the ORM's cost a row would bound the whole server. What reads is a
 generator that asks one statement; what writes returns statements. Whoever runs them does it
-inside `vote_transaction`, or another transaction.
+inside `vote_transaction`, or another transaction; `add_first_votes` is one of its own.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,10 +29,10 @@ from polls.columns import (
     without_zone,
     written,
 )
-from polls.domain import Marks, PollState
+from polls.domain import Marks, PollState, Tally
 from polls.refs import PollRef
 from polls.state_rows import COLUMNS, lock_then_states, states_from, states_query
-from polls.statement import Asking, LastingSql, Statement
+from polls.statement import Asking, LastingSql, Rows, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
 _INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
@@ -61,6 +63,28 @@ _POSTGRESQL = {
         votes = t.votes, counts = t.counts, stars = t.stars FROM unnest(%s::bigint[],
         %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::uuid[])
         AS t (version, voters, votes, counts, stars, id) WHERE poll.id = t.id"""),
+    "add": LastingSql(f"""WITH given AS (
+        SELECT %s::uuid[] AS voters, %s::integer[] AS epochs, %s::jsonb[] AS marks,
+            %s::timestamptz AS cast_at
+    ), saved AS (
+        UPDATE polls_poll AS poll SET version = version + t.added, voters = poll.voters + t.added,
+            votes = poll.votes + t.marks, counts = (
+                SELECT jsonb_object_agg(key, value::bigint + coalesce((t.counts -> key)::bigint, 0))
+                FROM jsonb_each(poll.counts))
+        FROM unnest(%s::uuid[], %s::integer[], %s::integer[], %s::bigint[], %s::bigint[],
+            %s::bigint[], %s::jsonb[]) WITH ORDINALITY
+            AS t (id, epoch, revision, start, added, marks, counts, place)
+        WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision
+            AND NOT EXISTS (SELECT FROM given, unnest(voters, epochs) AS one (voter, epoch)
+                CROSS JOIN LATERAL (SELECT FROM polls_vote WHERE is_current
+                    AND voter = one.voter AND epoch = one.epoch LIMIT 1) AS earlier)
+        RETURNING place - 1 AS place, poll.id, poll.epoch, version, poll.voters, poll.votes,
+            poll.counts, start, added
+    ), stored AS (
+        {_INSERT} SELECT id, epoch, version - added + nth, given.voters[start + nth],
+            given.marks[start + nth], cast_at, true, NULL
+        FROM given, saved CROSS JOIN LATERAL generate_series(1, added) AS nth
+    ) SELECT place, version, voters, votes, counts FROM saved"""),  # noqa: S608
 }
 _SQLITE = {
     "insert": f"{_INSERT} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -72,16 +96,27 @@ _SQLITE = {
     "usable": f"{_USABLE} {IN_LIST} AND voter {IN_LIST}",
     "save": """UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s
         WHERE id = %s""",
+    "add votes": f"""{_INSERT} SELECT id, epoch, version + %s, %s, %s, %s, true, NULL
+        FROM polls_poll WHERE id = %s AND epoch = %s AND revision = %s""",  # noqa: S608
+    "add": """UPDATE polls_poll SET version = version + %s, voters = voters + %s,
+        votes = votes + %s, counts = (
+            SELECT json_group_object(one.key, one.value + coalesce(added.value, 0))
+            FROM json_each(counts) AS one LEFT JOIN json_each(%s) AS added USING (key))
+        WHERE id = %s AND epoch = %s AND revision = %s""",
+    "added": """SELECT presumed.key, version, voters, votes, counts
+        FROM json_each(%s) AS presumed JOIN polls_poll AS poll
+        ON poll.id = presumed.value ->> 0 AND epoch = presumed.value ->> 1
+            AND revision = presumed.value ->> 2""",
 }
 _SQL = _POSTGRESQL if VENDOR == "postgresql" else _SQLITE
 
 
 class VoterIn(NamedTuple):
-    """A voter of one epoch of one poll."""
+    """A voter of one epoch of one poll, by the voter key, 32 hexadecimal digits."""
 
     poll_id: UUID
     epoch: int
-    voter: UUID
+    voter: str
 
 
 class StoredVote(NamedTuple):
@@ -90,7 +125,7 @@ class StoredVote(NamedTuple):
     poll_id: UUID
     epoch: int
     seq: int
-    voter: UUID
+    voter: str
     marks: Marks | None
     cast_at: datetime
     is_current: bool = True
@@ -104,7 +139,7 @@ class Locked(NamedTuple):
     votes: list[StoredVote] | None
 
 
-def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Asking[Locked]:
+def lock_polls(refs: Collection[PollRef], voters: Collection[str] = ()) -> Asking[Locked]:
     """Lock the polls that exist, in id order, so that no two batches can deadlock.
 
     Args:
@@ -114,7 +149,7 @@ def lock_polls(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Aski
     if not voters:
         return Locked(states_from((yield [states_query(refs, lock=True)])), None)
     *lock, (sql, parameters, _) = lock_then_states(refs, _SQL["current as well"])
-    rows = yield [*lock, Statement(sql, [list_of(uuids(voters)), *parameters])]
+    rows = yield [*lock, Statement(sql, [list_of(voters), *parameters])]
     found = rows[0][-1] if rows else None
     if isinstance(found, str):
         found = orjson.loads(found)
@@ -128,7 +163,14 @@ def _vote_from(
     is_current: bool, replaces: int | None,
 ) -> StoredVote:  # fmt: skip
     return StoredVote(
-        UUID(poll_id), epoch, seq, UUID(voter), marks, moment(cast_at), bool(is_current), replaces
+        UUID(poll_id),
+        epoch,
+        seq,
+        voter.replace("-", ""),
+        marks,
+        moment(cast_at),
+        bool(is_current),
+        replaces,
     )
 
 
@@ -139,10 +181,10 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
     """
     if not voters:
         return []
-    keys = [list_of(uuids(one.voter for one in voters))]
+    keys = [list_of([one.voter for one in voters])]
     rows = yield [Statement(_SQL["current"], keys)]
     if VENDOR == "postgresql":
-        found = [StoredVote(*row) for row in rows]
+        found = [StoredVote(*row)._replace(voter=row[3].hex) for row in rows]
     else:
         found = [_vote_from(*row)._replace(marks=orjson.loads(row[4])) for row in rows]
     if not found:
@@ -154,12 +196,12 @@ def current_votes(voters: Collection[VoterIn]) -> Asking[list[StoredVote]]:
 def unusable_codes(voters: Collection[VoterIn]) -> Asking[set[VoterIn]]:
     """Those of these voters of `code` polls whose code is unknown or revoked."""
     poll_ids = list_of(uuids({one.poll_id for one in voters}))
-    keys = list_of(uuids(one.voter for one in voters))
+    keys = list_of([one.voter for one in voters])
     rows = yield [Statement(_SQL["usable"], [poll_ids, keys])]
     if VENDOR == "postgresql":
-        usable = set(rows)
+        usable = {(poll_id, voter.hex) for poll_id, voter in rows}
     else:
-        usable = {(UUID(poll_id), UUID(voter)) for poll_id, voter in rows}
+        usable = {(UUID(poll_id), voter) for poll_id, voter in rows}
     return {one for one in voters if (one.poll_id, one.voter) not in usable}
 
 
@@ -175,16 +217,92 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
     poll_ids, epochs, seqs, voters, marks, moments, are_current, replaced = zip(*votes, strict=True)
     if VENDOR != "postgresql":
         rows = zip(
-            written(poll_ids, hex_of), epochs, seqs, written(voters, hex_of),
+            written(poll_ids, hex_of), epochs, seqs, voters,
             written(marks, as_json), written(moments, without_zone), are_current, replaced,
             strict=True,
         )  # fmt: skip
         return [Statement(_SQL["insert"], [*rows], is_many=True)]
     columns = [
-        uuid_array(poll_ids), plain_array(epochs), plain_array(seqs), uuid_array(voters),
+        uuid_array(poll_ids), plain_array(epochs), plain_array(seqs), plain_array(voters),
         json_array(marks), time_array(moments), plain_array(are_current), plain_array(replaced),
     ]  # fmt: skip
     return [Statement(_SQL["insert"], columns)]
+
+
+@dataclass(slots=True)
+class Addition:
+    """First votes of one poll, if its epoch and revision are still the presumed ones.
+
+    `tally` is of these votes alone; `place` is the poll's among those of its batch, from 0.
+    """
+
+    presumed: PollState
+    tally: Tally
+    voters: list[str] = field(default_factory=list)
+    marks: list[Marks] = field(default_factory=list)
+    place: int = 0
+
+
+# place, version, voters, votes and counts of a poll with its addition
+Added = tuple[int, int, int, int, dict[str, int]]
+
+
+def add_first_votes(additions: Sequence[Addition], cast_at: datetime) -> list[Statement]:
+    """A whole transaction that records first votes; what it selects is for `added_from`.
+
+    A poll that is no longer the presumed one is left out, with its votes. Where one of the voters
+    has voted before, PostgreSQL leaves out all; an IntegrityError says so on SQLite, and on
+    PostgreSQL where it happens in this very moment.
+
+    Args:
+        additions: by place, in the order of their ids, so that no two batches can deadlock.
+    """
+    polls = [one.presumed for one in additions]
+    ids = uuids([poll.id for poll in polls])
+    epochs = [poll.epoch for poll in polls]
+    revisions = [poll.revision for poll in polls]
+    added = [one.tally.voters for one in additions]
+    marked = [one.tally.votes for one in additions]
+    voters = [voter for one in additions for voter in one.voters]
+    marks = [marks for one in additions for marks in one.marks]
+    if VENDOR == "postgresql":
+        starts = [0, *accumulate(added[:-1])]
+        epochs_of = [one.presumed.epoch for one in additions for _ in one.voters]
+        columns = [
+            plain_array(voters), plain_array(epochs_of), json_array(marks), str(cast_at),
+            plain_array(ids), plain_array(epochs), plain_array(revisions), plain_array(starts),
+            plain_array(added), plain_array(marked),
+            json_array([one.tally.counts for one in additions]),
+        ]  # fmt: skip
+        return [Statement(_SQL["add"], columns)]
+    presumed = [*zip(ids, epochs, revisions, strict=True)]
+    nths = [nth for number in added for nth in range(1, number + 1)]
+    polls_of = [poll for poll, number in zip(presumed, added, strict=True) for _ in range(number)]
+    at = without_zone(cast_at)
+    rows = [
+        (nth, voter, text, at, *poll)
+        for nth, voter, text, poll in zip(
+            nths, voters, written(marks, as_json), polls_of, strict=True
+        )
+    ]
+    totals = [
+        (number, number, marked_, as_json(one.tally.counts), *poll)
+        for one, number, marked_, poll in zip(additions, added, marked, presumed, strict=True)
+    ]
+    return [
+        Statement("BEGIN IMMEDIATE"),
+        Statement(_SQL["add votes"], rows, is_many=True),
+        Statement(_SQL["add"], totals, is_many=True),
+        Statement(_SQL["added"], [as_json(presumed)]),
+        Statement("COMMIT"),
+    ]
+
+
+def added_from(rows: Rows) -> Sequence[Added]:
+    """The polls that were the presumed ones; votes of no other were recorded."""
+    if VENDOR == "postgresql":
+        return rows
+    return [(*totals, orjson.loads(counts)) for *totals, counts in rows]
 
 
 def save_tallies(states: Sequence[PollState]) -> list[Statement]:

@@ -39,6 +39,8 @@ _LAYER_RETRY_SECONDS = 1.0
 _EMPTY_ROOM_SECONDS = 10.0
 # So many sockets that have gone, and more than are left, are worth a look for their memory.
 _LEAVINGS = 500
+# More than so many of them a second are a storm, which is not to be stopped for it.
+_NO_STORM = 100
 # After so many beats without a word of a process its sockets count no more.
 _SILENT_BEATS = 3
 
@@ -316,7 +318,7 @@ class Hub:
                     del self._empty_since[poll_id]
                 elif now - since > _EMPTY_ROOM_SECONDS:
                     self._drop(room)
-            is_calm = self._dismissed - before <= max(10, self._admitted // 20)
+            is_calm = self._dismissed - before <= max(_NO_STORM, self._admitted // 20)
             if self._dismissed >= max(_LEAVINGS, self._admitted) and is_calm:
                 self._dismissed = 0
                 give_back()

@@ -136,9 +136,10 @@ def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | Non
     if made is not None and state.results_visibility == Visibility.ALWAYS:
         return made[1]
     status = state.status_at(now)
-    owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
-    if not may_see_results(state, status, is_owner=owner, has_voted=True):
-        return b"null"
+    if state.results_visibility != Visibility.ALWAYS:
+        owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+        if not may_see_results(state, status, is_owner=owner, has_voted=True):
+            return b"null"
     if state.kind == Kind.RANKED:
         return None
     if made is None:

@@ -33,6 +33,9 @@ class Mutant:
             path.write_text(text.replace(patch.old, patch.new))
 
 
+# Most votes are first ones, decided before the lock: for bugs of what happens under it.
+_NONE_PRESUMED = Patch("polls/loop_box.py", "None if self._wary else presume(", "None and presume(")
+
 MUTANTS = [
     Mutant(
         "a failed commit is answered as done", "stored",
@@ -41,10 +44,11 @@ MUTANTS = [
                "    from contextlib import suppress\n    from django.db import DatabaseError\n"
                "    with suppress(DatabaseError), vote_transaction():\n        decided"),
          Patch("polls/loop_box.py", "            self._connection.run([*decided.writes",
-               "            settle(zip([one for _, one in self._batch], decided.outcomes))\n"
+               "            settle([(who, finish, one) for (_, who, finish), one in\n"
+               "                    zip(self._batch, decided.outcomes)])\n"
                "            self._connection.run([*decided.writes"),
          Patch("polls/loop_box.py", "waiting = self._batch + self._gathered",
-               "waiting = self._gathered")),
+               "waiting = self._gathered"), _NONE_PRESUMED),
         ("lose_a_commit",) * 3,
     ),
     Mutant(
@@ -58,7 +62,7 @@ MUTANTS = [
         "no lock, and collisions are ignored", "stored",
         (Patch("polls/state_rows.py", '" FOR UPDATE" * (lock', '"" * (lock'),
          Patch("polls/vote_store.py", "%s::boolean[], %s::bigint[])",
-               "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING")),
+               "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING"), _NONE_PRESUMED),
     ),
     Mutant(
         "earlier votes are not looked up", "once",
@@ -66,7 +70,9 @@ MUTANTS = [
                "for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):",
                "for vote in ():"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
-               "condition=models.Q(('is_current', True), ('seq', 0))")),
+               "condition=models.Q(('is_current', True), ('seq', 0))"),
+         Patch("polls/vote_store.py", "FROM given, unnest(voters, epochs) AS one",
+               "FROM given, unnest(voters[:0], epochs[:0]) AS one")),
         ("lose_a_commits_answer",) * 3,
     ),
     Mutant(
@@ -77,11 +83,22 @@ MUTANTS = [
     Mutant(
         "a seq is left out now and then", "gapless",
         (Patch("polls/recording.py", "        self.version += 1\n",
-               "        self.version += 2 if self.version % 50 == 49 else 1\n"),),
+               "        self.version += 2 if self.version % 50 == 49 else 1\n"), _NONE_PRESUMED),
     ),
     Mutant(
         "a replaced vote is not counted out", "recount",
         (Patch("polls/recording.py", "earlier.marks, -1)", "earlier.marks, 0)"),),
+    ),
+    Mutant(
+        "first votes do not ask whether the poll is still what it was", "final",
+        (Patch("polls/vote_store.py",
+               "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
+               "WHERE poll.id = t.id AND poll.epoch = t.epoch"),),
+        ("drop_sockets",) * 5,
+    ),
+    Mutant(
+        "first votes get seqs that are taken", "retry",
+        (Patch("polls/first_votes.py", "addition.tally.voters + index + 1", "index"),),
     ),
     Mutant(
         "older tallies are shown too", "order",

@@ -4,115 +4,47 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import OperationalError, transaction
 
-from polls import (
-    columns,
-    draining,
-    errors,
-    events,
-    loop_connection,
-    metrics,
-    recording,
-    services,
-)
-from polls.ballot_box import BallotBox, commit
+from polls import columns, draining, errors, events, first_votes, known_polls, metrics, recording
+from polls.ballot_box import commit
 from polls.domain import Kind, read_ballot
 from polls.loop_box import LoopBox
 from polls.loop_connection import Answer, LoopConnection
 from polls.models import Poll, Vote
-from polls.recording import Cast, Outcome, record_votes
+from polls.recording import Cast, record_votes
 from polls.recounting import recount_poll
 from polls.refs import PollRef
 from polls.statement import Statement
-from polls.voters import Identity, voter_key_of_code
+from polls.voters import Identity
 from tests.polls.elsewhere import elsewhere, kill_backend
+from tests.polls.loop_boxes import (
+    CODES,
+    LAST_WORD,
+    PRESUMED,
+    Watched,
+    assert_exact,
+    cast,
+    decide_under_the_lock,
+    make_poll,
+    told,
+)
 from tests.realtime.waiting import eventually
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("no_screens"),
 ]
-CODES = [f"CODE-{number}" for number in range(4)]
-
-
-def make_poll(kind: str = "single", policy: str = "device") -> Poll:
-    poll, _ = services.create_poll(
-        question="?", options=["Red", "Green", "Blue"], kind=kind, voter_policy=policy,
-        vote_change=True, max_choices=1 if kind == "single" else 3,
-    )  # fmt: skip
-    for number, code in enumerate(CODES[:-1] if policy == "code" else []):
-        poll.voter_codes.create(voter=voter_key_of_code(poll.id, code), number=number)
-    return poll
 
 
 @pytest.fixture
 def poll() -> Poll:
     return make_poll()
-
-
-def cast(poll: Poll, name: str, choice: int = 1) -> Cast:
-    return Cast(poll.id, Identity(name, "", name), {"choices": [choice]})
-
-
-def told(answers: Sequence[Any]) -> list[str]:
-    """What became of each: a verdict, or the code of the refusal."""
-    found = []
-    for one in answers:
-        error = one.error if isinstance(one, Outcome) else one
-        found.append(one.verdict.value if error is None else error.code)
-    return found
-
-
-class Watched(BallotBox):
-    """Knows how many votes were left to the thread."""
-
-    left_to_thread = 0
-
-    def _take_over(self, asked: Any) -> None:
-        self.left_to_thread += len(asked)
-        super()._take_over(asked)
-
-    @property
-    def loop_box(self) -> LoopBox:
-        return self._loop_boxes[asyncio.get_running_loop()]
-
-    async def ask_all(self, batch: Sequence[Cast]) -> list[Any]:
-        async with asyncio.timeout(20):
-            return await asyncio.gather(*map(self.ask, batch), return_exceptions=True)
-
-    async def connect(self, poll: Poll) -> None:
-        retraction = Cast(poll.id, Identity("nobody", "", ""), None)
-        assert told(await self.ask_all([retraction])) == ["not_voted"]
-        await eventually(lambda: self.loop_box.is_ready())
-        self.left_to_thread = 0
-
-
-@pytest.fixture
-async def box(monkeypatch: pytest.MonkeyPatch, poll: Poll) -> AsyncIterator[Watched]:
-    """One whose event loop has its own connection."""
-    monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)
-    monkeypatch.setattr(loop_connection, "_RECONNECT_SECONDS", 0)
-    found = Watched("box", commit, capacity=1000, round_size=50)
-    await found.connect(poll)
-    yield found
-    found.stop()
-
-
-async def assert_exact(poll: Poll, *, voters: int, version: int) -> None:
-    """The poll says this, and its record of votes says the same."""
-
-    def check() -> None:
-        poll.refresh_from_db()
-        assert (poll.voters, poll.version) == (voters, version)
-        assert recount_poll(poll.id) == []
-
-    await elsewhere(check)
 
 
 def kill_other_end(connection: LoopConnection) -> None:
@@ -129,11 +61,11 @@ def before_statement(
     run = LoopConnection.run
     done: list[bool] = []
 
-    def watch(self: LoopConnection, statements: Any, then: Any) -> None:
+    def watch(self: LoopConnection, statements: Any, *then: Any) -> None:
         if statements[0].sql.startswith(beginning) and not done:
             done.append(True)
             act(self)
-        run(self, statements, then)
+        run(self, statements, *then)
 
     monkeypatch.setattr(LoopConnection, "run", watch)
 
@@ -209,14 +141,25 @@ async def test_both_drivers_decide_alike(box: Watched) -> None:
 
 
 EARLIER_VOTES = {"postgresql": "SELECT vote.", "sqlite": "SELECT poll_id, epoch"}[columns.VENDOR]
-STATEMENTS = ["BEGIN", EARLIER_VOTES, "INSERT INTO polls_vote"]
+# The last is the whole of a batch that is presumed to be first votes.
+STATEMENTS = ["BEGIN", EARLIER_VOTES, "INSERT INTO polls_vote", PRESUMED]
 
 
 @pytest.fixture
 def beginning(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How one of a batch's statements begins."""
     if request.param == EARLIER_VOTES:  # a statement of its own where the policy is not known
-        monkeypatch.setattr(recording, "_policies", {})
+        monkeypatch.setattr(known_polls, "find", lambda _: None)
+    elif request.param != PRESUMED:
+        decide_under_the_lock(monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture(params=["_end", "_end_presumed"])
+def end(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What of a LoopBox ends a batch, which is one of that kind."""
+    if request.param == "_end":
+        decide_under_the_lock(monkeypatch)
     return str(request.param)
 
 
@@ -240,9 +183,9 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
 
 
 async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
-    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    real = LoopBox._end
+    real = getattr(LoopBox, end)
     lost: list[bool] = []
 
     def lose_the_first(self: LoopBox, decided: Any, answer: Answer) -> None:
@@ -251,25 +194,25 @@ async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
             raise OperationalError("server closed the connection unexpectedly")
         real(self, decided, answer)
 
-    monkeypatch.setattr(LoopBox, "_end", lose_the_first)
+    monkeypatch.setattr(LoopBox, end, lose_the_first)
     answers = await box.ask_all([cast(poll, name) for name in "abc"])
     assert told(answers) == ["repeated"] * 3
     await assert_exact(poll, voters=3, version=3)
 
 
 async def test_a_commit_that_the_server_made_a_rollback_is_none(
-    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch
+    box: Watched, poll: Poll, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    real = LoopBox._end
+    real = getattr(LoopBox, end)
     statuses: list[str] = []
 
     def refuse_the_first(self: LoopBox, decided: Any, answer: Answer) -> None:
         statuses.append(answer.done)
         real(self, decided, Answer([], "ROLLBACK") if len(statuses) == 1 else answer)
 
-    monkeypatch.setattr(LoopBox, "_end", refuse_the_first)
+    monkeypatch.setattr(LoopBox, end, refuse_the_first)
     assert told(await box.ask_all([cast(poll, "a")])) == ["repeated"]  # by the thread
-    assert statuses == ["COMMIT"]
+    assert statuses == [LAST_WORD if end == "_end_presumed" else "COMMIT"]
     assert box.left_to_thread == 1
 
 
@@ -281,7 +224,8 @@ async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
             raise RuntimeError("a bug")
         return read_ballot(state, body)
 
-    monkeypatch.setattr(recording, "read_ballot", read)
+    for module in (recording, first_votes):
+        monkeypatch.setattr(module, "read_ballot", read)
     answers = await box.ask_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
     assert told(answers) == ["accepted", "server_error", "accepted"]
     await assert_exact(poll, voters=2, version=2)
@@ -294,11 +238,11 @@ async def test_a_statement_that_fails_is_left_to_the_thread(
     run = LoopConnection.run
     broken: list[bool] = []
 
-    def break_one(self: LoopConnection, statements: Any, then: Any) -> None:
+    def break_one(self: LoopConnection, statements: Any, *then: Any) -> None:
         if statements[0].sql.startswith(beginning) and not broken:
             broken.append(True)
             statements = [Statement("SELECT no_such_thing")]
-        run(self, statements, then)
+        run(self, statements, *then)
 
     monkeypatch.setattr(LoopConnection, "run", break_one)
     told_states: list[Any] = []
@@ -399,10 +343,11 @@ async def test_a_transaction_that_rests_is_ended_as_on_every_connection(box: Wat
 
 
 @pytest.mark.servers
-async def test_prepared_statements_go_by_indexes(box: Watched) -> None:
+@pytest.mark.parametrize("way", ["seqscan", "hashjoin", "mergejoin"])
+async def test_prepared_statements_go_by_keys(box: Watched, way: str) -> None:
     shown: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     box.loop_box._connection.run(
-        [Statement("SHOW enable_seqscan")], lambda answer: shown.set_result(answer.rows)
+        [Statement(f"SHOW enable_{way}")], lambda answer: shown.set_result(answer.rows)
     )
     assert await shown == [("off",)]
 

@@ -172,7 +172,7 @@ def polls_of_every_kind() -> list[Poll]:
     return [make_poll(kind) for kind in ("single", "multiple", "ranked", "rating")]
 
 
-def lock_nothing(refs: Collection[PollRef], voters: Collection[UUID] = ()) -> Asking[Locked]:
+def lock_nothing(refs: Collection[PollRef], voters: Collection[str] = ()) -> Asking[Locked]:
     """`vote_store.lock_polls` with the lock taken out."""
     rows = yield [states_query(refs)]
     return Locked(sorted(states_from(rows), key=lambda state: state.id), None)
@@ -232,7 +232,7 @@ class Gate:
         self.has_read = threading.Event()
         self.may_go_on = threading.Event()
 
-    def lock_polls(self, refs: Collection[PollRef], voters: Collection[UUID]) -> Asking[Locked]:
+    def lock_polls(self, refs: Collection[PollRef], voters: Collection[str]) -> Asking[Locked]:
         locked = yield from self._lock(refs, voters)
         self.has_read.set()
         self.may_go_on.wait(DEADLINE_SECS)

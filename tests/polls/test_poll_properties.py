@@ -1,9 +1,9 @@
 """Random lives of polls against a model in memory: the same answers, the same tallies.
 
-Every kind under every voter policy, through `recording.record_votes` in batches as the ballot
-box makes them, the owner's acts through `services`, results through `reading.read_polls`. After
-each act everything that is shown must be what the model says; in the end the record of votes is
-compared line by line and recounted. See `poll_model` for the model.
+Every kind under every voter policy, through `recording.record_votes` and `first_votes.presume` in
+batches as the ballot box makes them, the owner's acts through `services`, results through
+`reading.read_polls`. After each act everything that is shown must be what the model says; in the
+end the record of votes is compared line by line and recounted. See `poll_model` for the model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +27,13 @@ from hypothesis.stateful import (
 )
 
 from polls import errors, events, services, voter_codes
-from polls.domain import PollState
+from polls.domain import PollState, Status
 from polls.models import Poll, Vote
 from polls.reading import Question, Reading, read_polls
 from polls.recording import Cast, Outcome, record_votes
 from polls.recounting import recount_poll
 from polls.voters import Identity
+from tests.polls.loop_boxes import record_presuming
 from tests.polls.poll_model import Answer, ModelPoll
 
 POLICIES = ("device", "account", "code", "ip", "open")
@@ -89,7 +90,7 @@ class Subject:
     id: UUID
     code: str
     model: ModelPoll
-    voter_keys: dict[tuple[str, str], UUID]
+    voter_keys: dict[tuple[str, str], str]
     voter_codes: list[str]
 
     def who(self, voter: int, nonce: int) -> dict[str, str | None]:
@@ -120,6 +121,7 @@ class PollsMachine(RuleBasedStateMachine):
         self.subjects: list[Subject] = []
         self.told = []
         self.cast: list[Wish] = []
+        self.presumes = True  # every other batch
 
     def _hear(self, states: Sequence[PollState], **_: Any) -> None:
         self.told.extend(states)
@@ -252,6 +254,23 @@ class PollsMachine(RuleBasedStateMachine):
         batch = [self._draw_cast(data) for _ in range(number)]
         self._record(batch)
 
+    @rule(first=st.integers(10, 10_000))
+    def newcomers(self, first: int) -> None:
+        """People who have never voted, by the rules: what most batches hold."""
+        subjects = [one for one in self._living() if one.model.status == Status.OPEN]
+        subjects = [one for one in subjects if one.model.policy != "code"][: first % 3 + 1]
+        for people in (range(first, first + 4, 2), range(first + 4, first + 10, 2)):
+            self._record([
+                (subject, subject.who(voter, voter), self._proper_body(subject), voter % 4 == 0)
+                for voter in people for subject in subjects
+            ])  # fmt: skip
+
+    def _proper_body(self, subject: Subject) -> dict[str, Any]:
+        choices = list(range(1, subject.model.at_least + 1))
+        if self.kind == "rating":
+            return {"ratings": {str(choice): 3 for choice in choices}}
+        return {"choices": choices}
+
     @rule(data=st.data(), at=PLACES, voter=st.integers(0, VOTERS - 1))
     def one_voter_in_a_hurry(self, data: st.DataObject, at: int, voter: int) -> None:
         """Several votes of one voter to one poll in one batch."""
@@ -278,7 +297,9 @@ class PollsMachine(RuleBasedStateMachine):
         self.cast += batch
         versions = {id(one): one.model.version for one in self.subjects}
         self.told.clear()
-        outcomes = record_votes(
+        self.presumes = not self.presumes
+        record = record_presuming if self.presumes else record_votes
+        outcomes = record(
             [
                 Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
                 for subject, who, body, by_code in batch
@@ -396,7 +417,7 @@ def compare_record(subject: Subject) -> None:
         last = {event["voter"]: event for event in expected}
         for vote, event in zip(votes, expected, strict=True):
             assert (vote.marks, vote.replaces) == (event["marks"], event["replaces"])
-            assert vote.voter == subject.voter_keys[event["voter"]]
+            assert vote.voter.hex == subject.voter_keys[event["voter"]]
             is_current = event["marks"] is not None and last[event["voter"]] is event
             assert vote.is_current == is_current
             assert last_cast is None or last_cast <= vote.cast_at

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from polls import errors, events, recording, services, vote_store
+from polls import errors, events, known_polls, recording, services, vote_store
 from polls.ballot_box import commit
 from polls.domain import Kind, Verdict
+from polls.known_polls import Known
 from polls.models import Poll, Vote
 from polls.recording import Cast, Outcome, record_votes
 from polls.recounting import recount_poll
+from polls.selectors import get_states
 from polls.statement import Statement
 from polls.voters import Identity
 
@@ -352,13 +354,14 @@ def test_a_guess_at_the_poll_that_is_wrong_changes_nothing(
 ) -> None:
     poll, other = make_poll(), make_poll()
     assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    known, another = [get_states([one.id])[0] for one in (poll, other)]
     guesses = [
-        *((poll.id, 1, policy) for policy in ("open", "ip", "code")),
-        (poll.id, 2, "device"),
-        (other.id, 1, "device"),
+        *(known._replace(voter_policy=policy) for policy in ("open", "ip", "code")),
+        known._replace(epoch=2),
+        another,
     ]
     for number, guess in enumerate(guesses):
-        monkeypatch.setitem(recording._policies, poll.id, guess)
+        monkeypatch.setitem(known_polls._known, poll.id, Known(guess, 0.0))
         assert verdicts(commit([cast(poll, "a", 1), cast(poll, f"new {number}", 1)])) == [
             "repeated",
             "accepted",

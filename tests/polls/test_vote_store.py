@@ -25,7 +25,7 @@ def reading_statements() -> list[Statement]:
     poll, _ = services.create_poll(question="?", options=["a", "b"])
     with connection.cursor() as cursor:
         cursor.execute(FILL, [poll.id, STORED])
-    voters = [VoterIn(poll.id, 1, uuid4()) for _ in range(VOTERS)]
+    voters = [VoterIn(poll.id, 1, uuid4().hex) for _ in range(VOTERS)]
     _, with_the_lock = next(vote_store.lock_polls({poll.id}, {one.voter for one in voters}))
     (alone,) = next(vote_store.current_votes(voters))
     return [with_the_lock, alone]
@@ -34,7 +34,7 @@ def reading_statements() -> list[Statement]:
 def test_a_plan_made_while_the_table_was_small_goes_by_the_index_as_well() -> None:
     """As `loop_postgresql` prepares it, for a connection that outlives statistics."""
     poll, _ = services.create_poll(question="?", options=["a", "b"])
-    voters = [VoterIn(poll.id, 1, uuid4()) for _ in range(VOTERS)]
+    voters = [VoterIn(poll.id, 1, uuid4().hex) for _ in range(VOTERS)]
     (asked,) = next(vote_store.current_votes(voters))
     with connection.cursor() as cursor:
         cursor.execute(FILL, [poll.id, 60])
