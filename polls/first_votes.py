@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from polls import errors, known_polls, vote_store
+from polls import errors, known_polls
+from polls.additions import Addition, add_first_votes, added_from
 from polls.domain import BallotError, PollState, Status, Tally, Verdict, read_ballot
 from polls.recording import Cast, Decided, Outcome
 from polls.statement import Rows, Statement
-from polls.vote_store import Addition, StoredVote
+from polls.vote_store import StoredVote
 from polls.voters import voter_key
 
 
@@ -37,7 +38,7 @@ class Presumed:
             rows: what `statements` selected, when they are committed.
         """
         after: dict[int, PollState] = {}
-        for place, version, voters, votes, counts in vote_store.added_from(rows):
+        for place, version, voters, votes, counts in added_from(rows):
             presumed = self._additions[place].presumed
             after[place] = presumed.with_totals(version, voters, votes, counts, None)
         outcomes, missed = [], []
@@ -91,4 +92,4 @@ def presume(batch: Sequence[Cast]) -> Presumed | None:
     in_order = [by_id[number] for number in sorted(by_id)]
     for place, addition in enumerate(in_order):
         addition.place = place
-    return Presumed(vote_store.add_first_votes(in_order, now), in_order, votes, now)
+    return Presumed(add_first_votes(in_order, now), in_order, votes, now)

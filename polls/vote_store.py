@@ -2,13 +2,11 @@
 
 Written in SQL where the ORM's cost a row would bound the whole server. What reads is a
 generator that asks one statement; what writes returns statements. Whoever runs them does it
-inside `vote_transaction`, or another transaction; `add_first_votes` is one of its own.
+inside `vote_transaction`, or another transaction.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import accumulate
 from typing import NamedTuple
 from uuid import UUID
 
@@ -29,13 +27,13 @@ from polls.columns import (
     without_zone,
     written,
 )
-from polls.domain import Marks, PollState, Tally
+from polls.domain import Marks, PollState
 from polls.refs import PollRef
 from polls.state_rows import COLUMNS, lock_then_states, states_from, states_query
-from polls.statement import Asking, LastingSql, Rows, Statement
+from polls.statement import Asking, LastingSql, Statement
 
 _VOTE_COLUMNS = "poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces"
-_INSERT = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
+INSERT_VOTES = f"INSERT INTO polls_vote ({_VOTE_COLUMNS}) "
 _CURRENT = f"SELECT {_VOTE_COLUMNS} FROM polls_vote WHERE is_current AND voter "  # noqa: S608
 _USABLE = "SELECT poll_id, voter FROM polls_votercode WHERE revoked_at IS NULL AND poll_id "
 _SUPERSEDE = (
@@ -51,7 +49,7 @@ _AS_WELL = COLUMNS + ", CASE WHEN row_number() OVER (ORDER BY id) = 1 THEN (SELE
 # All votes at once: on PostgreSQL a column is one parameter, and a row costs a third of one in
 # VALUES.
 _POSTGRESQL = {
-    "insert": LastingSql(f"""{_INSERT} SELECT * FROM unnest(
+    "insert": LastingSql(f"""{INSERT_VOTES} SELECT * FROM unnest(
         %s::uuid[], %s::integer[], %s::bigint[], %s::uuid[], %s::jsonb[], %s::timestamptz[],
         %s::boolean[], %s::bigint[])"""),  # noqa: S608 (no input in it)
     "current": LastingSql(f"SELECT vote.* FROM {_NEWEST_OF_EACH}"),  # noqa: S608
@@ -63,31 +61,9 @@ _POSTGRESQL = {
         votes = t.votes, counts = t.counts, stars = t.stars FROM unnest(%s::bigint[],
         %s::bigint[], %s::bigint[], %s::jsonb[], %s::jsonb[], %s::uuid[])
         AS t (version, voters, votes, counts, stars, id) WHERE poll.id = t.id"""),
-    "add": LastingSql(f"""WITH given AS (
-        SELECT %s::uuid[] AS voters, %s::integer[] AS epochs, %s::jsonb[] AS marks,
-            %s::timestamptz AS cast_at
-    ), saved AS (
-        UPDATE polls_poll AS poll SET version = version + t.added, voters = poll.voters + t.added,
-            votes = poll.votes + t.marks, counts = (
-                SELECT jsonb_object_agg(key, value::bigint + coalesce((t.counts -> key)::bigint, 0))
-                FROM jsonb_each(poll.counts))
-        FROM unnest(%s::uuid[], %s::integer[], %s::integer[], %s::bigint[], %s::bigint[],
-            %s::bigint[], %s::jsonb[]) WITH ORDINALITY
-            AS t (id, epoch, revision, start, added, marks, counts, place)
-        WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision
-            AND NOT EXISTS (SELECT FROM given, unnest(voters, epochs) AS one (voter, epoch)
-                CROSS JOIN LATERAL (SELECT FROM polls_vote WHERE is_current
-                    AND voter = one.voter AND epoch = one.epoch LIMIT 1) AS earlier)
-        RETURNING place - 1 AS place, poll.id, poll.epoch, version, poll.voters, poll.votes,
-            poll.counts, start, added
-    ), stored AS (
-        {_INSERT} SELECT id, epoch, version - added + nth, given.voters[start + nth],
-            given.marks[start + nth], cast_at, true, NULL
-        FROM given, saved CROSS JOIN LATERAL generate_series(1, added) AS nth
-    ) SELECT place, version, voters, votes, counts FROM saved"""),  # noqa: S608
 }
 _SQLITE = {
-    "insert": f"{_INSERT} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+    "insert": f"{INSERT_VOTES} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
     "current": f"{_CURRENT} {IN_LIST}",
     "current as well": _AS_WELL.format(
         f"""json_group_array(json_array({_VOTE_COLUMNS.replace("marks", "json(marks)")}))
@@ -96,17 +72,6 @@ _SQLITE = {
     "usable": f"{_USABLE} {IN_LIST} AND voter {IN_LIST}",
     "save": """UPDATE polls_poll SET version = %s, voters = %s, votes = %s, counts = %s, stars = %s
         WHERE id = %s""",
-    "add votes": f"""{_INSERT} SELECT id, epoch, version + %s, %s, %s, %s, true, NULL
-        FROM polls_poll WHERE id = %s AND epoch = %s AND revision = %s""",  # noqa: S608
-    "add": """UPDATE polls_poll SET version = version + %s, voters = voters + %s,
-        votes = votes + %s, counts = (
-            SELECT json_group_object(one.key, one.value + coalesce(added.value, 0))
-            FROM json_each(counts) AS one LEFT JOIN json_each(%s) AS added USING (key))
-        WHERE id = %s AND epoch = %s AND revision = %s""",
-    "added": """SELECT presumed.key, version, voters, votes, counts
-        FROM json_each(%s) AS presumed JOIN polls_poll AS poll
-        ON poll.id = presumed.value ->> 0 AND epoch = presumed.value ->> 1
-            AND revision = presumed.value ->> 2""",
 }
 _SQL = _POSTGRESQL if VENDOR == "postgresql" else _SQLITE
 
@@ -227,82 +192,6 @@ def append_votes(votes: Sequence[StoredVote]) -> list[Statement]:
         json_array(marks), time_array(moments), plain_array(are_current), plain_array(replaced),
     ]  # fmt: skip
     return [Statement(_SQL["insert"], columns)]
-
-
-@dataclass(slots=True)
-class Addition:
-    """First votes of one poll, if its epoch and revision are still the presumed ones.
-
-    `tally` is of these votes alone; `place` is the poll's among those of its batch, from 0.
-    """
-
-    presumed: PollState
-    tally: Tally
-    voters: list[str] = field(default_factory=list)
-    marks: list[Marks] = field(default_factory=list)
-    place: int = 0
-
-
-# place, version, voters, votes and counts of a poll with its addition
-Added = tuple[int, int, int, int, dict[str, int]]
-
-
-def add_first_votes(additions: Sequence[Addition], cast_at: datetime) -> list[Statement]:
-    """A whole transaction that records first votes; what it selects is for `added_from`.
-
-    A poll that is no longer the presumed one is left out, with its votes. Where one of the voters
-    has voted before, PostgreSQL leaves out all; an IntegrityError says so on SQLite, and on
-    PostgreSQL where it happens in this very moment.
-
-    Args:
-        additions: by place, in the order of their ids, so that no two batches can deadlock.
-    """
-    polls = [one.presumed for one in additions]
-    ids = uuids([poll.id for poll in polls])
-    epochs = [poll.epoch for poll in polls]
-    revisions = [poll.revision for poll in polls]
-    added = [one.tally.voters for one in additions]
-    marked = [one.tally.votes for one in additions]
-    voters = [voter for one in additions for voter in one.voters]
-    marks = [marks for one in additions for marks in one.marks]
-    if VENDOR == "postgresql":
-        starts = [0, *accumulate(added[:-1])]
-        epochs_of = [one.presumed.epoch for one in additions for _ in one.voters]
-        columns = [
-            plain_array(voters), plain_array(epochs_of), json_array(marks), str(cast_at),
-            plain_array(ids), plain_array(epochs), plain_array(revisions), plain_array(starts),
-            plain_array(added), plain_array(marked),
-            json_array([one.tally.counts for one in additions]),
-        ]  # fmt: skip
-        return [Statement(_SQL["add"], columns)]
-    presumed = [*zip(ids, epochs, revisions, strict=True)]
-    nths = [nth for number in added for nth in range(1, number + 1)]
-    polls_of = [poll for poll, number in zip(presumed, added, strict=True) for _ in range(number)]
-    at = without_zone(cast_at)
-    rows = [
-        (nth, voter, text, at, *poll)
-        for nth, voter, text, poll in zip(
-            nths, voters, written(marks, as_json), polls_of, strict=True
-        )
-    ]
-    totals = [
-        (number, number, marked_, as_json(one.tally.counts), *poll)
-        for one, number, marked_, poll in zip(additions, added, marked, presumed, strict=True)
-    ]
-    return [
-        Statement("BEGIN IMMEDIATE"),
-        Statement(_SQL["add votes"], rows, is_many=True),
-        Statement(_SQL["add"], totals, is_many=True),
-        Statement(_SQL["added"], [as_json(presumed)]),
-        Statement("COMMIT"),
-    ]
-
-
-def added_from(rows: Rows) -> Sequence[Added]:
-    """The polls that were the presumed ones; votes of no other were recorded."""
-    if VENDOR == "postgresql":
-        return rows
-    return [(*totals, orjson.loads(counts)) for *totals, counts in rows]
 
 
 def save_tallies(states: Sequence[PollState]) -> list[Statement]:

@@ -71,7 +71,7 @@ MUTANTS = [
                "for vote in ():"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
                "condition=models.Q(('is_current', True), ('seq', 0))"),
-         Patch("polls/vote_store.py", "FROM given, unnest(voters, epochs) AS one",
+         Patch("polls/additions.py", "FROM given, unnest(voters, epochs) AS one",
                "FROM given, unnest(voters[:0], epochs[:0]) AS one")),
         ("lose_a_commits_answer",) * 3,
     ),
@@ -91,7 +91,7 @@ MUTANTS = [
     ),
     Mutant(
         "first votes do not ask whether the poll is still what it was", "final",
-        (Patch("polls/vote_store.py",
+        (Patch("polls/additions.py",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch"),),
         ("drop_sockets",) * 5,

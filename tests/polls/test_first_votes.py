@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from polls import abandoned, columns, known_polls, loop_postgresql, services, vote_store
+from polls import abandoned, columns, known_polls, loop_postgresql, services
+from polls.additions import Addition, add_first_votes
 from polls.ballot_box import commit
 from polls.domain import Kind, Tally
 from polls.first_votes import presume
@@ -22,7 +23,6 @@ from polls.recording import Cast, record_votes
 from polls.recounting import recount_poll
 from polls.refs import PollRef
 from polls.selectors import get_states
-from polls.vote_store import Addition
 from polls.voters import Identity, voter_key
 from tests.polls.elsewhere import elsewhere
 from tests.polls.loop_boxes import (
@@ -411,7 +411,7 @@ def test_on_postgresql_polls_are_locked_in_id_order_and_found_by_their_key() -> 
         voter = voter_key(state.id, "device", Identity("a", "", "a"))
         tally = Tally(1, 1, {"1": 1}, None)
         additions.append(Addition(state, tally, [voter], [[1]], place))
-    (asked,) = vote_store.add_first_votes(additions, datetime.now(UTC))
+    (asked,) = add_first_votes(additions, datetime.now(UTC))
     places = ", ".join(["%s"] * len(asked.parameters))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ANALYZE polls_poll")
