@@ -93,7 +93,8 @@ MUTANTS = [
         "first votes do not ask whether the poll is still what it was", "final",
         (Patch("polls/additions.py",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
-               "WHERE poll.id = t.id AND poll.epoch = t.epoch"),),
+               "WHERE poll.id = t.id AND poll.epoch = t.epoch"),
+         Patch("polls/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0")),
         ("drop_sockets",) * 5,
     ),
     Mutant(
