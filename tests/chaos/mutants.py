@@ -94,7 +94,9 @@ MUTANTS = [
         (Patch("polls/additions.py",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch"),
-         Patch("polls/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0")),
+         Patch("polls/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0"),
+         Patch("polls/known_polls.py", "_known[state.code] = known",
+               "_known[state.code] = _known.get(state.id, known)")),
         ("drop_sockets",) * 5,
     ),
     Mutant(
