@@ -17,7 +17,6 @@ from polls.columns import (
     json_array,
     plain_array,
     uuid_array,
-    uuids,
     without_zone,
     written,
 )
@@ -126,10 +125,7 @@ _ADDED = """SELECT presumed.key, version, voters, votes, counts
 
 def _for_sqlite(additions: Sequence[Addition], cast_at: datetime) -> list[Statement]:
     polls = [one.presumed for one in additions]
-    ids = uuids([poll.id for poll in polls])
-    presumed = [
-        (id, poll.epoch, poll.revision) for id, poll in zip(ids, polls, strict=True)
-    ]  # fmt: skip
+    presumed = [(poll.id.hex, poll.epoch, poll.revision) for poll in polls]
     at = without_zone(cast_at)
     votes = [
         (nth, voter, marks, at, *poll)
