@@ -18,8 +18,8 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from polls import errors
-from polls.api.callers import caller_of
 from polls.api.schema import ACCOUNT_AUTH, BODY_REFUSALS, endpoint
+from polls.http.caller import caller_of
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from tests.e2e.harness import site_env
 os.environ.update(site_env(database_url="postgres://nobody@127.0.0.1:1/none"))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livepoll.settings")
 
-from polls.voters import mint_device, token_of
+from polls.identity.voters import mint_device, token_of
 
 _tokens: list[str] = []
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from polls.ranked import RankedCount
+from polls.rules.kinds.run_off import RankedCount
 
 NEXT_VOTES = 500
 BURST_VOTES = 500  # between two frames: 5,000 votes/s at ten frames a second

@@ -12,7 +12,7 @@ from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from polls.models import Poll
-from polls.results import iso
+from polls.rules.times import iso
 
 _BAR_WIDTH, _BAR_HEIGHT = 170, 9
 _INK = colors.HexColor("#2457d6")

@@ -7,8 +7,8 @@ import orjson
 from django.db.models import Count
 
 from polls.models import Option, Poll, Vote
-from polls.reading import Question, reader
-from polls.results import iso
+from polls.results.reader import Question, reader
+from polls.rules.times import iso
 
 _CHUNK = 5_000
 

@@ -14,7 +14,7 @@ from channels.layers import get_channel_layer
 from django.db import connection
 
 from polls import draining
-from polls.api.lean import respond
+from polls.http.response import respond
 
 _CHECK_TIMEOUT_SECONDS = 1.0
 

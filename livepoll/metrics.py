@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from polls.api.lean import respond
+from polls.http.response import respond
 
 
 async def metrics(scope: dict[str, Any], receive: Any, send: Any) -> None:

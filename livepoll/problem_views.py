@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from polls import errors
-from polls.api.problems import problem_response, wants_problem
+from polls.http.problems import problem_response, wants_problem
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -19,7 +19,8 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
 from polls import errors
-from polls.api.lean import LeanRequest, answer_headers, respond_problem
+from polls.http.request import RawRequest
+from polls.http.response import answer_headers, respond_problem
 from realtime.close_codes import CloseCode
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ class RateLimits:
     def __call__(self, application: Application, *, is_lean: bool = False) -> Application:
         async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
             matching = [rule for rule in self._rules if rule.matches(scope)]
-            request = LeanRequest.of(scope)
+            request = RawRequest.of(scope)
             for rule in matching:
                 check = self._counter.is_free if rule.failures else self._counter.hit
                 if not await check(rule, request.address):
@@ -143,7 +144,7 @@ class RateLimits:
 
         return limited
 
-    async def _count(self, watched: list[Rule], request: LeanRequest, outcome: str) -> None:
+    async def _count(self, watched: list[Rule], request: RawRequest, outcome: str) -> None:
         for rule in watched:
             if outcome in rule.failures:
                 await self._counter.hit(rule, request.address)
@@ -158,7 +159,7 @@ def _outcome_of(message: dict[str, Any]) -> str:
     return str(message["status"])
 
 
-async def _refuse(rule: Rule, request: LeanRequest, scope: dict[str, Any], send: Any) -> None:
+async def _refuse(rule: Rule, request: RawRequest, scope: dict[str, Any], send: Any) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": int(CloseCode.TOO_MANY)})

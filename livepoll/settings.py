@@ -307,7 +307,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "polls.api.problems.problem_for_exception",
+    "EXCEPTION_HANDLER": "polls.http.problems.problem_for_exception",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -361,7 +361,7 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "polls.request_ids.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "polls.http.request_ids.RequestIdFilter"}},
     "formatters": {
         "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
         "json": {"()": "livepoll.json_log.JSONFormatter"},

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.dispatch import Signal
 
-from polls.domain import PollState
+from polls.rules.poll import PollState
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from polls.domain import LIMITS, Kind, Visibility, VoterPolicy
+from polls.rules.kinds import Kind
+from polls.rules.limits import LIMITS
+from polls.rules.poll import Visibility, VoterPolicy
 
 JOIN_CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 JOIN_CODE_LENGTH = 6

@@ -8,12 +8,12 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from polls.domain import PollState, Status
 from polls.errors import PollNotFound
 from polls.models import Option, Poll, Vote
 from polls.refs import PollRef, parse_ref, polls_named
-from polls.state_rows import states_from, states_query
-from polls.vote_transaction import query
+from polls.rules.poll import PollState, Status
+from polls.voting.state_rows import states_from, states_query
+from polls.voting.vote_transaction import query
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +134,15 @@ def vote_moments(state: PollState) -> list[tuple[int, datetime]]:
         seqs = {1 + n * (state.version - 1) // (steps - 1) for n in range(steps)}
     votes = Vote.objects.filter(poll_id=state.id, epoch=state.epoch, seq__in=seqs)
     return list(votes.order_by("seq").values_list("seq", "cast_at"))
+
+
+def lock_poll(poll_id: UUID) -> Poll:
+    """The poll, locked until the transaction ends: no vote is recorded meanwhile.
+
+    Raises:
+        PollNotFound: it is gone.
+    """
+    try:
+        return Poll.objects.select_for_update().get(id=poll_id)
+    except Poll.DoesNotExist:
+        raise PollNotFound from None

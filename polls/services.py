@@ -16,10 +16,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from polls import errors, events
-from polls.domain import Kind, Status, Tally
+from polls.identity.owners import hash_owner_key, new_owner_key
 from polls.models import Option, OptionCorrection, Poll, Vote, new_join_code
-from polls.owners import hash_owner_key, new_owner_key
-from polls.selectors import state_of
+from polls.rules.kinds import Kind
+from polls.rules.poll import Status
+from polls.rules.tally import Tally
+from polls.selectors import lock_poll, state_of
 
 _JOIN_CODE_TRIES = 8
 
@@ -74,18 +76,6 @@ def _set_empty_tally(poll: Poll, numbers: Collection[int]) -> None:
     poll.version = 0
     poll.voters, poll.votes = tally.voters, tally.votes
     poll.counts, poll.stars = tally.counts, tally.stars
-
-
-def lock_poll(poll_id: UUID) -> Poll:
-    """The poll, locked until the transaction ends: no vote is recorded meanwhile.
-
-    Raises:
-        PollNotFound: it is gone.
-    """
-    try:
-        return Poll.objects.select_for_update().get(id=poll_id)
-    except Poll.DoesNotExist:
-        raise errors.PollNotFound from None
 
 
 @contextmanager

@@ -16,15 +16,16 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.conf import settings
 
-from polls.api.callers import read_caller
-from polls.api.lean import LeanRequest
-from polls.api.origins import is_allowed_origin
-from polls.domain import LIMITS, Visibility, VoterPolicy
 from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
-from polls.owners import is_owner
-from polls.reading import Question, reader
+from polls.http.caller import read_caller
+from polls.http.request import RawRequest
+from polls.http.sender import is_allowed_origin
+from polls.identity.owners import is_owner
+from polls.identity.voters import COOKIE_NAME
 from polls.refs import parse_ref
-from polls.voters import COOKIE_NAME
+from polls.results.reader import Question, reader
+from polls.rules.limits import LIMITS
+from polls.rules.poll import Visibility, VoterPolicy
 from realtime import frames, wire
 from realtime.close_codes import CloseCode
 from realtime.hub import Hub, running_hub
@@ -91,7 +92,7 @@ class PollConsumer(_BareConsumer):
             self._leave()
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        request = LeanRequest(self.scope)
+        request = RawRequest(self.scope)
         if not is_allowed_origin(request):
             await self.accept_and_close(CloseCode.NOT_ALLOWED)
         address = request.address
@@ -199,7 +200,7 @@ class PollConsumer(_BareConsumer):
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
 
     def _address(self) -> str:
-        return LeanRequest(self.scope).address
+        return RawRequest(self.scope).address
 
     def _is_flooding(self) -> bool:
         if not settings.RATE_LIMITS:
@@ -253,5 +254,5 @@ def _parse(message: dict[str, Any]) -> dict[str, Any]:
     return frame if isinstance(frame, dict) else {}
 
 
-def _base_url(request: LeanRequest) -> str:
+def _base_url(request: RawRequest) -> str:
     return f"{'https' if request.is_secure else 'http'}://{request.header(b'host')}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from polls.results import iso
+from polls.rules.times import iso
 
 
 def snapshot(poll: bytes, results: bytes | None, now: datetime, watching: int) -> str:

@@ -18,15 +18,15 @@ from uuid import UUID, uuid4
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from polls.ballot_box import ballot_box
-from polls.domain import PollState
 from polls.errors import PollError, PollNotFound
-from polls.loop_reader import close_loop_reader
-from polls.reading import Question, Reading, reader
 from polls.refs import PollRef
+from polls.results.loop_reader import close_loop_reader
+from polls.results.reader import Question, Reading, reader
+from polls.rules.poll import PollState
+from polls.voting.ballot_box import ballot_box
 from realtime import messages, metrics
 from realtime.close_codes import CloseCode
-from realtime.garbage import give_back
+from realtime.memory import release_memory
 from realtime.outage_log import OutageLog
 from realtime.room import Room
 from realtime.watcher import Watcher
@@ -321,7 +321,7 @@ class Hub:
             is_calm = self._dismissed - before <= max(_NO_STORM, self._admitted // 20)
             if self._dismissed >= max(_LEAVINGS, self._admitted) and is_calm:
                 self._dismissed = 0
-                give_back()
+                release_memory()
             before = self._dismissed
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from polls.domain import PollState
+from polls.rules.poll import PollState
 
 TALLY = "poll.tally"
 POLL = "poll.changed"

@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from polls import events
-from polls.domain import PollState
+from polls.rules.poll import PollState
 from realtime import messages, metrics
 from realtime.hub import Hub, hub_if_running
 from realtime.outage_log import OutageLog

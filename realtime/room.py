@@ -8,11 +8,12 @@ from uuid import UUID
 
 import orjson
 
-from polls.domain import Kind, PollState, Status, Visibility, may_see_results
-from polls.reading import Reading
-from polls.representation import poll_object
-from polls.results import results_of
-from polls.results_cache import with_as_of
+from polls.poll_json import poll_object
+from polls.results.cache import with_as_of
+from polls.results.reader import Reading
+from polls.results.results_json import results_of
+from polls.rules.kinds import Kind
+from polls.rules.poll import PollState, Status, Visibility, may_see_results
 from polls.selectors import PollDetails
 from realtime import frames, metrics, wire
 from realtime.close_codes import CloseCode

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from polls.voters import Identity
+from polls.identity.voters import Identity
 from realtime import metrics, wire
 from realtime.close_codes import CloseCode
 from realtime.wire import Line

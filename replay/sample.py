@@ -7,10 +7,10 @@ cut off. Its id is fixed, so that it is found again whatever it is called by the
 from pathlib import Path
 from uuid import UUID
 
+from polls.identity.voters import Identity
 from polls.models import Poll
-from polls.recording import Cast, record_votes
 from polls.services import create_poll
-from polls.voters import Identity
+from polls.voting.committer import Cast, record_votes
 from replay.preflib import read_preflib
 
 SAMPLE_POLL_ID = UUID("ba110755-2009-4000-8000-b0112094570f")

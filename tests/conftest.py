@@ -13,8 +13,8 @@ hypothesis_settings.load_profile("livepoll")
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database; the threads that hold connections to it end before it is dropped."""
-    from polls.ballot_box import ballot_box
-    from polls.reading import reader
+    from polls.results.reader import reader
+    from polls.voting.ballot_box import ballot_box
 
     yield
     ballot_box.stop()

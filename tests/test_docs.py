@@ -104,7 +104,7 @@ def test_every_metric_is_documented_by_the_name_that_prometheus_sees() -> None:
 
 
 def test_every_limit_is_documented_with_its_value() -> None:
-    from polls.domain import LIMITS
+    from polls.rules.limits import LIMITS
 
     lines = _operations().partition("## Fixed limits")[2].splitlines()
     for name, value in LIMITS.items():

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 MAY_IMPORT_EVERY_ROOM = {"livepoll"}
 
 # The rules of counting, which can be read, tested and reused without a web framework.
-PURE = {"polls.domain", "polls.ranked", "polls.rating"}
+PURE = {"polls.rules.kinds.run_off", "polls.rules.kinds.rating"}
 FRAMEWORKS = {
     "django",
     "rest_framework",

@@ -7,8 +7,8 @@ from asgiref.sync import async_to_sync
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from polls import request_ids
-from polls.api.lean import Receive, Send
+from polls.http import request_ids
+from polls.http.request import Receive, Send
 
 Door = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 

@@ -13,14 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from polls import errors, selectors, services, voter_codes
+from polls import errors, selectors, services
 from polls.api import schema
 from polls.api.requests import account_of_caller, base_url, created_response, owned_poll
 from polls.api.schema import endpoint
 from polls.api.serializers import CreatedPollSerializer
-from polls.domain import LIMITS, VoterPolicy
+from polls.identity import voter_codes
 from polls.models import Poll
-from polls.results import iso
+from polls.rules.limits import LIMITS
+from polls.rules.poll import VoterPolicy
+from polls.rules.times import iso
 
 
 class CloneView(APIView):

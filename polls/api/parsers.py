@@ -4,8 +4,8 @@ import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from polls.domain import LIMITS
 from polls.errors import TooLarge
+from polls.rules.limits import LIMITS
 
 
 class StrictJSONParser(BaseParser):

@@ -8,11 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from polls import errors, selectors
-from polls.api.callers import caller_of
+from polls.http.caller import caller_of
+from polls.identity.owners import is_owner
 from polls.models import Poll
-from polls.owners import is_owner
+from polls.poll_json import poll_object
 from polls.refs import PollRef, parse_ref
-from polls.representation import poll_object
 from polls.selectors import PollDetails
 
 

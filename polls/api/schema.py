@@ -7,8 +7,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from polls import errors
-from polls.api.problems import PROBLEM_CONTENT_TYPE
 from polls.api.serializers import ProblemSerializer
+from polls.http.problems import PROBLEM_CONTENT_TYPE
 
 ErrorClass = type[errors.PollError]
 

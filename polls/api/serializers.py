@@ -9,8 +9,10 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from polls.domain import LIMITS, MAX_STARS, Kind, Status, Visibility, VoterPolicy
 from polls.models import choices_of
+from polls.rules.kinds import Kind
+from polls.rules.limits import LIMITS, MAX_STARS
+from polls.rules.poll import Status, Visibility, VoterPolicy
 
 _CHOICE_FIELDS: tuple[str, ...] = ("min_choices", "max_choices")
 

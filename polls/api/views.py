@@ -11,11 +11,9 @@ from rest_framework.views import APIView
 
 from polls import errors, selectors, services
 from polls.api import schema
-from polls.api.callers import caller_of
 from polls.api.django_bridge import answer_through
 from polls.api.pagination import NewestFirst
 from polls.api.requests import account_of_caller, created_response, owned_poll, ref_of, shown
-from polls.api.results_endpoint import show_results
 from polls.api.schema import endpoint
 from polls.api.serializers import (
     CreatedPollSerializer,
@@ -30,15 +28,18 @@ from polls.api.serializers import (
     VoteRequestSerializer,
     VoterTokenSerializer,
 )
-from polls.api.vote_endpoint import cast_vote, vote_object
-from polls.ballot_box import ballot_box
-from polls.domain import LIMITS, PollState, Status, may_see_results
+from polls.http.caller import caller_of
+from polls.http.results import show_results
+from polls.http.vote import cast_vote, vote_object
+from polls.identity.owners import is_owner
+from polls.identity.voters import mint_device, token_of
 from polls.models import Poll
-from polls.owners import is_owner
-from polls.reading import Question, reader
-from polls.recording import Cast
-from polls.results import iso
-from polls.voters import mint_device, token_of
+from polls.results.reader import Question, reader
+from polls.rules.limits import LIMITS
+from polls.rules.poll import PollState, Status, may_see_results
+from polls.rules.times import iso
+from polls.voting.ballot_box import ballot_box
+from polls.voting.committer import Cast
 
 
 class PollListView(APIView):

@@ -2,7 +2,6 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import polls.domain
 import polls.models
 import uuid
 from django.conf import settings
@@ -27,12 +26,12 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('question', models.CharField(max_length=300)),
                 ('description', models.TextField(blank=True, default='', max_length=2000)),
-                ('kind', models.CharField(choices=[('single', 'single'), ('multiple', 'multiple'), ('ranked', 'ranked'), ('rating', 'rating')], default=polls.domain.Kind['SINGLE'], max_length=8)),
+                ('kind', models.CharField(choices=[('single', 'single'), ('multiple', 'multiple'), ('ranked', 'ranked'), ('rating', 'rating')], default="single", max_length=8)),
                 ('min_choices', models.PositiveSmallIntegerField(default=1)),
                 ('max_choices', models.PositiveSmallIntegerField(default=1)),
-                ('voter_policy', models.CharField(choices=[('device', 'device'), ('account', 'account'), ('code', 'code'), ('ip', 'ip'), ('open', 'open')], default=polls.domain.VoterPolicy['DEVICE'], max_length=7)),
+                ('voter_policy', models.CharField(choices=[('device', 'device'), ('account', 'account'), ('code', 'code'), ('ip', 'ip'), ('open', 'open')], default="device", max_length=7)),
                 ('vote_change', models.BooleanField(default=False)),
-                ('results_visibility', models.CharField(choices=[('always', 'always'), ('after_vote', 'after_vote'), ('after_close', 'after_close'), ('owner', 'owner')], default=polls.domain.Visibility['ALWAYS'], max_length=11)),
+                ('results_visibility', models.CharField(choices=[('always', 'always'), ('after_vote', 'after_vote'), ('after_close', 'after_close'), ('owner', 'owner')], default="always", max_length=11)),
                 ('min_voters', models.PositiveIntegerField(default=0)),
                 ('listed', models.BooleanField(default=True)),
                 ('embed_origins', models.JSONField(default=list)),

@@ -34,20 +34,22 @@ class Mutant:
 
 
 # Most votes are first ones, decided before the lock: for bugs of what happens under it.
-_NONE_PRESUMED = Patch("polls/loop_box.py", "None if self._wary else presume(", "None and presume(")
+_NONE_PRESUMED = Patch(
+    "polls/voting/loop_box.py", "None if self._wary else presume(", "None and presume("
+)
 
 MUTANTS = [
     Mutant(
         "a failed commit is answered as done", "stored",
-        (Patch("polls/recording.py",
+        (Patch("polls/voting/committer.py",
                "    with vote_transaction():\n        decided",
                "    from contextlib import suppress\n    from django.db import DatabaseError\n"
                "    with suppress(DatabaseError), vote_transaction():\n        decided"),
-         Patch("polls/loop_box.py", "            self._connection.run([*decided.writes",
+         Patch("polls/voting/loop_box.py", "            self._connection.run([*decided.writes",
                "            settle([(who, finish, one) for (_, who, finish), one in\n"
                "                    zip(self._batch, decided.outcomes)])\n"
                "            self._connection.run([*decided.writes"),
-         Patch("polls/loop_box.py", "waiting = self._batch + self._gathered",
+         Patch("polls/voting/loop_box.py", "waiting = self._batch + self._gathered",
                "waiting = self._gathered"), _NONE_PRESUMED),
         ("lose_a_commit",) * 3,
     ),
@@ -60,48 +62,48 @@ MUTANTS = [
     ),
     Mutant(
         "no lock, and collisions are ignored", "stored",
-        (Patch("polls/state_rows.py", '" FOR UPDATE" * (lock', '"" * (lock'),
-         Patch("polls/vote_store.py", "%s::boolean[], %s::bigint[])",
+        (Patch("polls/voting/state_rows.py", '" FOR UPDATE" * (lock', '"" * (lock'),
+         Patch("polls/voting/vote_store.py", "%s::boolean[], %s::bigint[])",
                "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING"), _NONE_PRESUMED),
     ),
     Mutant(
         "earlier votes are not looked up", "once",
-        (Patch("polls/recording.py",
+        (Patch("polls/voting/committer.py",
                "for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):",
                "for vote in ():"),
          Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
                "condition=models.Q(('is_current', True), ('seq', 0))"),
-         Patch("polls/additions.py", "FROM given, unnest(voters, epochs) AS one",
+         Patch("polls/voting/additions.py", "FROM given, unnest(voters, epochs) AS one",
                "FROM given, unnest(voters[:0], epochs[:0]) AS one")),
         ("lose_a_commits_answer",) * 3,
     ),
     Mutant(
         "a retry is told another seq", "retry",
-        (Patch("polls/recording.py", "return Outcome(verdict, earlier)",
+        (Patch("polls/voting/committer.py", "return Outcome(verdict, earlier)",
                "return Outcome(verdict, earlier._replace(seq=desk.version))"),),
     ),
     Mutant(
         "a seq is left out now and then", "gapless",
-        (Patch("polls/recording.py", "        self.version += 1\n",
+        (Patch("polls/voting/committer.py", "        self.version += 1\n",
                "        self.version += 2 if self.version % 50 == 49 else 1\n"), _NONE_PRESUMED),
     ),
     Mutant(
         "a replaced vote is not counted out", "recount",
-        (Patch("polls/recording.py", "earlier.marks, -1)", "earlier.marks, 0)"),),
+        (Patch("polls/voting/committer.py", "earlier.marks, -1)", "earlier.marks, 0)"),),
     ),
     Mutant(
         "first votes do not ask whether the poll is still what it was", "final",
-        (Patch("polls/additions.py",
+        (Patch("polls/voting/additions.py",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
                "WHERE poll.id = t.id AND poll.epoch = t.epoch"),
-         Patch("polls/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0"),
-         Patch("polls/known_polls.py", "_known[state.code] = known",
+         Patch("polls/voting/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0"),
+         Patch("polls/voting/known_polls.py", "_known[state.code] = known",
                "_known[state.code] = _known.get(state.id, known)")),
         ("drop_sockets",) * 5,
     ),
     Mutant(
         "first votes get seqs that are taken", "retry",
-        (Patch("polls/first_votes.py", "addition.tally.voters + index + 1", "index"),),
+        (Patch("polls/voting/first_votes.py", "addition.tally.voters + index + 1", "index"),),
     ),
     Mutant(
         "older tallies are shown too", "order",
@@ -121,19 +123,19 @@ MUTANTS = [
     ),
     Mutant(
         "closed polls take votes", "final",
-        (Patch("polls/domain.py", "    if status == Status.OPEN:\n        return None",
+        (Patch("polls/rules/deciding.py", "    if status == Status.OPEN:\n        return None",
                "    if status in (Status.OPEN, Status.CLOSED):\n        return None"),),
         ("drop_sockets",) * 5,
     ),
     Mutant(
         "everybody sees every result", "hidden",
-        (Patch("polls/domain.py",
+        (Patch("polls/rules/poll.py",
                "    if is_owner or visibility == Visibility.ALWAYS:\n        return True",
                "    if is_owner or visibility:\n        return True"),),
     ),
     Mutant(
         "a database that is away is our own failure", "answers",
-        (Patch("polls/ballot_box.py",
+        (Patch("polls/voting/ballot_box.py",
                'return [Overloaded("The database is away; try again.") for _ in batch]',
                "return [ServerError() for _ in batch]"),),
         ("kill_postgres",),

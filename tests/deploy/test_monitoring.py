@@ -11,8 +11,8 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from polls.domain import Verdict
 from polls.errors import all_errors
+from polls.rules.deciding import Verdict
 from tests.deploy.test_compose import COMPOSE
 from tests.deploy.test_kubernetes import MANIFESTS
 from tests.test_docs import settings_read

@@ -63,8 +63,8 @@ def no_screens() -> Iterator[None]:
 @pytest.fixture
 async def box(monkeypatch: pytest.MonkeyPatch, poll: "Poll") -> AsyncIterator["Watched"]:
     """A ballot box whose event loop has its own connection, and knows the test's poll."""
-    from polls import known_polls, loop_connection
-    from polls.ballot_box import commit
+    from polls.voting import known_polls, loop_connection
+    from polls.voting.ballot_box import commit
     from tests.polls.loop_boxes import Watched
 
     monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)

@@ -8,15 +8,16 @@ import orjson
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from polls import columns, events, known_polls, services
-from polls.ballot_box import BallotBox
-from polls.first_votes import presume
-from polls.loop_box import LoopBox
+from polls import events, services
+from polls.identity.voters import Identity, voter_key_of_code
 from polls.models import Poll
-from polls.recording import Cast, Outcome, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from polls.refs import PollRef
-from polls.voters import Identity, voter_key_of_code
+from polls.voting import columns, known_polls
+from polls.voting.ballot_box import BallotBox
+from polls.voting.committer import Cast, Outcome, record_votes
+from polls.voting.first_votes import presume
+from polls.voting.loop_box import LoopBox
 from tests.polls.elsewhere import elsewhere
 from tests.realtime.waiting import eventually
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from polls.ranked import RankedCount
+from polls.rules.kinds.run_off import RankedCount
 
 Who = Mapping[str, str | None]
 

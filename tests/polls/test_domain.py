@@ -10,22 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polls.domain import (
-    BallotError,
-    Kind,
-    Marks,
-    PollState,
-    Refusal,
-    Status,
-    Tally,
-    Verdict,
-    Visibility,
-    count_ballots,
-    decide_vote,
-    may_see_results,
-    read_ballot,
-    refusal_by_status,
-)
+from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot
+from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
+from polls.rules.kinds import Kind
+from polls.rules.poll import PollState, Status, Visibility, may_see_results
+from polls.rules.tally import Tally, count_ballots
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BEFORE, AFTER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)

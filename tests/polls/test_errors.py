@@ -10,8 +10,8 @@ from django.db import OperationalError
 from django.test import override_settings
 
 from polls import errors
-from polls.domain import LIMITS
 from polls.errors import all_errors
+from polls.rules.limits import LIMITS
 from tests.polls.people import Json, Person, Site
 
 
@@ -46,7 +46,7 @@ class Scene:
         def fail(*_: Any) -> Any:
             raise error
 
-        self.monkeypatch.setattr("polls.vote_store.lock_polls", fail)
+        self.monkeypatch.setattr("polls.voting.vote_store.lock_polls", fail)
         return self.vote(2)
 
     def too_many_codes(self) -> httpx.Response:

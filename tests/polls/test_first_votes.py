@@ -11,19 +11,21 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from polls import abandoned, columns, known_polls, loop_postgresql, services
-from polls.additions import Addition, add_first_votes
-from polls.ballot_box import commit
-from polls.domain import Kind, Tally
-from polls.first_votes import presume
-from polls.loop_box import _MOST_CAUTION
-from polls.loop_connection import LoopConnection
+from polls import services
+from polls.identity.voters import Identity, voter_key
 from polls.models import Poll, Vote
-from polls.recording import Cast, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from polls.refs import PollRef
+from polls.rules.kinds import Kind
+from polls.rules.tally import Tally
 from polls.selectors import get_states
-from polls.voters import Identity, voter_key
+from polls.voting import abandoned, columns, known_polls, loop_postgresql
+from polls.voting.additions import Addition, add_first_votes
+from polls.voting.ballot_box import commit
+from polls.voting.committer import Cast, record_votes
+from polls.voting.first_votes import presume
+from polls.voting.loop_box import _MOST_CAUTION
+from polls.voting.loop_connection import LoopConnection
 from tests.polls.elsewhere import elsewhere
 from tests.polls.loop_boxes import (
     PRESUMED,

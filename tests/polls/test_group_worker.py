@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from polls.group_worker import GroupWorker
+from polls.voting.group_worker import GroupWorker
 
 
 def double(numbers: Sequence[int]) -> Sequence[int | BaseException]:

@@ -8,9 +8,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from livepoll.door_guard import guarded
-from polls.api import lean
-from polls.api.lean import LeanRequest, respond
+from livepoll.request_guard import guarded
+from polls.http import request
+from polls.http.request import RawRequest
+from polls.http.response import respond
 
 DATE = (b"date", b"Fri, 20 Nov 2026 12:00:00 GMT")
 BODY = b'{"choices":[1]}'
@@ -59,7 +60,7 @@ class Transport:
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    request = LeanRequest(scope)
+    request = RawRequest(scope)
     try:
         body = await request.body(receive, limit=50)
     except Exception:
@@ -100,8 +101,8 @@ async def never(*_: Any, **__: Any) -> bool:
 async def test_both_ways_answer_the_same(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     short, protocol = await answers(REQUESTS[case])
     with monkeypatch.context() as patched:
-        patched.setattr(lean, "write_answer", never)
-        patched.setattr(lean, "body_at_hand", lambda _: None)
+        patched.setattr(request, "write_answer", never)
+        patched.setattr(request, "body_at_hand", lambda _: None)
         long, as_ever = await answers(REQUESTS[case])
     assert b"".join(short.writes) == b"".join(long.writes)
     assert short.closed == long.closed

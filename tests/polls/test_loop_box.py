@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
-from polls import columns, draining, errors, events, first_votes, known_polls, metrics, recording
-from polls.ballot_box import commit
-from polls.domain import Kind, read_ballot
-from polls.loop_box import LoopBox
-from polls.loop_connection import Answer, LoopConnection
+from polls import draining, errors, events, metrics
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.recording import Cast, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from polls.refs import PollRef
-from polls.statement import Statement
-from polls.voters import Identity
+from polls.rules.ballot import read_ballot
+from polls.rules.kinds import Kind
+from polls.voting import columns, committer, first_votes, known_polls
+from polls.voting.ballot_box import commit
+from polls.voting.committer import Cast, record_votes
+from polls.voting.loop_box import LoopBox
+from polls.voting.loop_connection import Answer, LoopConnection
+from polls.voting.statement import Statement
 from tests.polls.elsewhere import elsewhere, kill_backend
 from tests.polls.loop_boxes import (
     CODES,
@@ -224,7 +226,7 @@ async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
             raise RuntimeError("a bug")
         return read_ballot(state, body)
 
-    for module in (recording, first_votes):
+    for module in (committer, first_votes):
         monkeypatch.setattr(module, "read_ballot", read)
     answers = await box.ask_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
     assert told(answers) == ["accepted", "server_error", "accepted"]

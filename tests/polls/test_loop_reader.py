@@ -7,12 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from polls import errors, loop_connection, loop_reader, reading, services
-from polls.loop_reader import LoopReader, close_loop_reader
+from polls import errors, services
+from polls.identity.voters import Identity
 from polls.models import Poll
-from polls.recording import Cast, record_votes
 from polls.refs import PollRef
-from polls.voters import Identity
+from polls.results import loop_reader
+from polls.results import reader as thread_reader
+from polls.results.loop_reader import LoopReader, close_loop_reader
+from polls.voting import loop_connection
+from polls.voting.committer import Cast, record_votes
 from tests.polls.elsewhere import elsewhere, kill_backend
 from tests.realtime.waiting import eventually
 
@@ -41,13 +44,13 @@ async def reader(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopReader]:
 def by_thread(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the thread was asked."""
     asked: list[Any] = []
-    ask = reading.reader.ask
+    ask = thread_reader.reader.ask
 
     def note(question: Any) -> Any:
         asked.append(question.ref)
         return ask(question)
 
-    monkeypatch.setattr(reading.reader, "ask", note)
+    monkeypatch.setattr(thread_reader.reader, "ask", note)
     return asked
 
 
@@ -77,7 +80,7 @@ async def test_a_poll_that_is_not_there(reader: LoopReader, poll: Poll) -> None:
         reader.ask(uuid4()), reader.ask(poll.id), reader.ask("ABSENT"), return_exceptions=True
     )
     assert [type(one) for one in found] == [
-        errors.PollNotFound, reading.Reading, errors.PollNotFound
+        errors.PollNotFound, thread_reader.Reading, errors.PollNotFound
     ]  # fmt: skip
 
 
@@ -114,5 +117,5 @@ async def test_no_more_wait_than_there_is_room_for(
     monkeypatch.setattr(loop_reader, "_CAPACITY", 2)
     asked = [reader.ask(poll.id) for _ in range(3)]
     found = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(one) for one in found] == [reading.Reading] * 2 + [errors.Overloaded]
+    assert [type(one) for one in found] == [thread_reader.Reading] * 2 + [errors.Overloaded]
     assert (await reader.ask(poll.id)).state.id == poll.id

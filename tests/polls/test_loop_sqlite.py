@@ -14,10 +14,10 @@ import psutil
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from polls import loop_connection, loop_sqlite
-from polls.loop_connection import Answer
-from polls.loop_sqlite import LoopSqlite
-from polls.statement import Statement
+from polls.voting import loop_connection, loop_sqlite
+from polls.voting.loop_connection import Answer
+from polls.voting.loop_sqlite import LoopSqlite
+from polls.voting.statement import Statement
 from tests.realtime.waiting import eventually
 
 

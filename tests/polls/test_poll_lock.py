@@ -16,16 +16,17 @@ from uuid import UUID
 import pytest
 from django.db import Error, OperationalError, connection
 
-from polls import recording, services, vote_store
-from polls.domain import Verdict
+from polls import services
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.recording import Cast, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from polls.refs import PollRef
-from polls.state_rows import states_from, states_query
-from polls.statement import Asking
-from polls.vote_store import Locked
-from polls.voters import Identity
+from polls.rules.deciding import Verdict
+from polls.voting import committer, vote_store
+from polls.voting.committer import Cast, record_votes
+from polls.voting.state_rows import states_from, states_query
+from polls.voting.statement import Asking
+from polls.voting.vote_store import Locked
 
 pytestmark = [
     pytest.mark.servers,
@@ -116,7 +117,7 @@ class Storm:
                 self._running -= 1
             self._batches.release()
 
-    def _note(self, outcomes: list[recording.Outcome]) -> None:
+    def _note(self, outcomes: list[committer.Outcome]) -> None:
         for outcome in outcomes:
             vote = outcome.vote
             if vote is None or outcome.verdict in (Verdict.REFUSED, Verdict.REPEATED):
@@ -225,7 +226,7 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 
 
 class Gate:
-    """Stops a batch between reading the polls and recording, as far as the lock lets it."""
+    """Stops a batch between reading the polls and committer, as far as the lock lets it."""
 
     def __init__(self, lock: Callable[..., Asking[Locked]]) -> None:
         self._lock = lock

@@ -26,13 +26,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from polls import errors, events, services, voter_codes
-from polls.domain import PollState, Status
+from polls import errors, events, services
+from polls.identity import voter_codes
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.reading import Question, Reading, read_polls
-from polls.recording import Cast, Outcome, record_votes
-from polls.recounting import recount_poll
-from polls.voters import Identity
+from polls.recount import recount_poll
+from polls.results.reader import Question, Reading, read_polls
+from polls.rules.poll import PollState, Status
+from polls.voting.committer import Cast, Outcome, record_votes
 from tests.polls.loop_boxes import record_presuming
 from tests.polls.poll_model import Answer, ModelPoll
 

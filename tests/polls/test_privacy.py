@@ -9,11 +9,11 @@ import httpx
 import pytest
 from django.core.signing import Signer
 
-from polls import owners, voters
-from polls.domain import VoterPolicy
+from polls.identity import owners, voters
+from polls.identity.voters import Identity, device_of_request, read_token, token_of, voter_key
 from polls.models import Poll, Vote
+from polls.rules.poll import VoterPolicy
 from polls.selectors import state_of
-from polls.voters import Identity, device_of_request, read_token, token_of, voter_key
 from tests.polls.database_dump import dump
 from tests.polls.people import HOST, Json, Person, Site, refusal
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from polls.ranked import RankedCount, RankedResult
+from polls.rules.kinds.run_off import RankedCount, RankedResult
 
 DATA = Path(__file__).parents[1] / "data"
 SEED = b"a poll"

@@ -15,15 +15,15 @@ import pytest
 from django.db import OperationalError
 
 from polls import services
-from polls.domain import Verdict
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.ranked import RankedCount
-from polls.ranked_counts import RankedCounts
-from polls.reading import Question, Reading, read_polls
-from polls.recording import Cast, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
+from polls.results.ranked_counts import RankedCounts
+from polls.results.reader import Question, Reading, read_polls
+from polls.rules.deciding import Verdict
+from polls.rules.kinds.run_off import RankedCount
 from polls.selectors import get_states
-from polls.voters import Identity
+from polls.voting.committer import Cast, record_votes
 from replay.preflib import PrefLibFile, read_preflib
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_screens")]

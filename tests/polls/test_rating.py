@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polls.rating import mean
+from polls.rules.kinds.rating import mean
 
 histograms = st.lists(st.integers(0, 10**9), min_size=5, max_size=5)
 

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from polls import errors, events, known_polls, recording, services, vote_store
-from polls.ballot_box import commit
-from polls.domain import Kind, Verdict
-from polls.known_polls import Known
+from polls import errors, events, services
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.recording import Cast, Outcome, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
+from polls.rules.deciding import Verdict
+from polls.rules.kinds import Kind
 from polls.selectors import get_states
-from polls.statement import Statement
-from polls.voters import Identity
+from polls.voting import committer, known_polls, vote_store
+from polls.voting.ballot_box import commit
+from polls.voting.committer import Cast, Outcome, record_votes
+from polls.voting.known_polls import Known
+from polls.voting.statement import Statement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -166,14 +168,14 @@ def test_nobody_is_told_of_votes_that_were_not_committed(monkeypatch: pytest.Mon
 
 def break_on(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
     """Let every batch fail that holds the vote of this voter."""
-    from polls.domain import read_ballot
+    from polls.rules.ballot import read_ballot
 
     def read(state: Any, body: Any) -> Any:
         if body.get("by") == name:
             raise error
         return read_ballot(state, body)
 
-    monkeypatch.setattr(recording, "read_ballot", read)
+    monkeypatch.setattr(committer, "read_ballot", read)
 
 
 def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
@@ -236,7 +238,7 @@ def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
 ) -> None:
     poll = make_poll()
     answers: list[list[Outcome]] = []
-    real = recording.record_votes
+    real = committer.record_votes
 
     def lose_the_first_answer(batch: Any) -> Any:
         answers.append(real(batch))
@@ -244,7 +246,7 @@ def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
             raise OperationalError("server closed the connection unexpectedly")
         return answers[-1]
 
-    monkeypatch.setattr("polls.ballot_box.record_votes", lose_the_first_answer)
+    monkeypatch.setattr("polls.voting.ballot_box.record_votes", lose_the_first_answer)
     assert verdicts(commit([cast(poll, "a", 1)])) == ["repeated"]
     assert_exact(poll, voters=1, version=1)
 

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
-from polls import sqlite_process
-from polls.sqlite_process import LENGTH_BYTES
+from polls.voting import sqlite_process
+from polls.voting.sqlite_process import LENGTH_BYTES
 
 INIT = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 CREATE = """

@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polls import errors
-from polls.api.callers import read_caller
-from polls.api.lean import LeanRequest
-from polls.forwarding import client_address
-from polls.voters import COOKIE_NAME, mint_device, read_token, token_of
+from polls.http.caller import read_caller
+from polls.http.request import RawRequest
+from polls.identity.client_address import client_address
+from polls.identity.voters import COOKIE_NAME, mint_device, read_token, token_of
 
 HEADER_TEXT = st.text(st.characters(max_codepoint=255), max_size=300)
 SCHEMES = st.sampled_from(["Voter", "voter", "Bearer", "BEARER", "Basic", "", "Voter\t", "Bearer "])
 
 
-def request_with(headers: list[tuple[bytes, bytes]]) -> LeanRequest:
+def request_with(headers: list[tuple[bytes, bytes]]) -> RawRequest:
     scope: dict[str, Any] = {
         "path": "/",
         "headers": headers,
         "client": ("192.0.2.1", 1),
         "scheme": "http",
     }
-    return LeanRequest(scope)
+    return RawRequest(scope)
 
 
 @given(st.text(max_size=400))

@@ -5,9 +5,10 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from polls import loop_postgresql, services, vote_store
-from polls.statement import Statement
-from polls.vote_store import VoterIn
+from polls import services
+from polls.voting import loop_postgresql, vote_store
+from polls.voting.statement import Statement
+from polls.voting.vote_store import VoterIn
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db]
 

@@ -6,9 +6,9 @@ import pytest
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
 from polls import services
-from polls import vote_transaction as vote_transaction_module
 from polls.models import Poll
-from polls.vote_transaction import query, tell, vote_transaction
+from polls.voting import vote_transaction as vote_transaction_module
+from polls.voting.vote_transaction import query, tell, vote_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RENAME = "UPDATE polls_poll SET question = %s"

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from polls import voter_codes
-from polls.domain import Verdict
+from polls.identity import voter_codes
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.recording import Cast, Outcome, record_votes
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
+from polls.rules.deciding import Verdict
 from polls.services import create_poll
-from polls.voters import Identity
+from polls.voting.committer import Cast, Outcome, record_votes
 from tests.polls.database_dump import dump
 from tests.polls.people import Json, Person
 

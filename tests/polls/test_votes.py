@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polls.models import Poll, Vote
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from tests.polls.people import Json, Person, Site, refusal
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import orjson
 
-from polls.domain import PollState
-from polls.reading import Reading
-from polls.results import results_of
+from polls.results.reader import Reading
+from polls.results.results_json import results_of
+from polls.rules.poll import PollState
 from polls.selectors import PollDetails
 from realtime.watcher import Watcher
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from pytest_django.fixtures import Settings
 
-from polls.domain import PollState
 from polls.errors import Overloaded, PollNotFound
-from polls.reading import Question, Reading
+from polls.results.reader import Question, Reading
+from polls.rules.poll import PollState
 from realtime import hub as hub_module
 from realtime import messages
 from realtime.hub import Hub

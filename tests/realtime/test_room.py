@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polls.domain import PollState
+from polls.rules.poll import PollState
 from realtime.room import Room
 from tests.realtime.factories import FakeClient, make_reading, make_state
 from tests.realtime.fake_clock import run_on_fake_clock

@@ -3,9 +3,9 @@
 import pytest
 
 from polls import services
+from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.recording import Cast, Outcome, record_votes
-from polls.voters import Identity
+from polls.voting.committer import Cast, Outcome, record_votes
 from replay import sample
 from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
 

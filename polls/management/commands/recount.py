@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from polls.errors import PollNotFound
 from polls.models import Poll
-from polls.recounting import recount_poll
+from polls.recount import recount_poll
 from polls.selectors import get_poll
 
 

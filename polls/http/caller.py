@@ -1,0 +1,120 @@
+"""Who calls: voter tokens, owner keys and addresses out of a request's headers."""
+
+from typing import NamedTuple
+
+from rest_framework.request import Request
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings as jwt_settings
+from rest_framework_simplejwt.tokens import AccessToken
+
+from polls import errors
+from polls.identity.client_address import client_address
+from polls.identity.owners import OWNER_KEY_PREFIX
+from polls.identity.voters import (
+    COOKIE_NAME,
+    Identity,
+    device_of_request,
+    fresh_nonce,
+    mint_device,
+    read_token,
+)
+from polls.rules.limits import LIMITS
+
+
+class Caller(NamedTuple):
+    """What the headers of a request say of its sender.
+
+    `device` and its `token` are None where no voter token came; `owner_key` is one as it
+    stands, not yet compared with anything; `account_id` comes out of a token that we signed.
+    """
+
+    address: str
+    device: str | None = None
+    token: str | None = None
+    owner_key: str | None = None
+    account_id: int | None = None
+
+    def identity(self, *, idempotency_key: str = "", voter_code: str | None = None) -> Identity:
+        """Who votes. Without a token a device is minted: new, or the Idempotency-Key's.
+
+        Raises:
+            Malformed: the key is too long.
+        """
+        if len(idempotency_key) > LIMITS["idempotency_key_characters"]:
+            raise errors.Malformed("The Idempotency-Key is too long.")
+        if idempotency_key:
+            nonce = device_of_request(idempotency_key)
+        else:
+            nonce = mint_device() if self.device is None else fresh_nonce()
+        return Identity(
+            device=self.device or nonce,
+            address=self.address,
+            nonce=nonce,
+            account=str(self.account_id) if self.account_id is not None else None,
+            voter_code=voter_code,
+        )
+
+    def known_identity(self, voter_code: str | None = None) -> Identity:
+        """Who asks about a vote; nothing is minted, so nobody is nobody."""
+        return Identity(
+            device=self.device or "",
+            address=self.address,
+            nonce="",
+            account=str(self.account_id) if self.account_id is not None else None,
+            voter_code=voter_code or None,
+        )
+
+
+def caller_of(request: Request) -> "Caller":
+    """The caller of a Django request.
+
+    Raises:
+        InvalidToken
+    """
+    return read_caller(
+        authorization=request.headers.get("Authorization", ""),
+        voter_cookie=request.COOKIES.get(COOKIE_NAME, ""),
+        address=client_address(
+            request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
+        ),
+    )
+
+
+def account_of(access_token: str) -> int:
+    """The account that a JWT access token was made for. No database.
+
+    Raises:
+        InvalidToken: not ours, expired, or of another kind.
+    """
+    try:
+        return int(AccessToken(access_token)[jwt_settings.USER_ID_CLAIM])  # type: ignore[arg-type]
+    except (TokenError, KeyError, ValueError):
+        raise errors.InvalidToken from None
+
+
+def _read_cookie(voter_cookie: str) -> str:
+    try:
+        return read_token(voter_cookie)
+    except errors.InvalidToken:
+        raise errors.InvalidCookie from None
+
+
+def read_caller(*, authorization: str, voter_cookie: str, address: str) -> Caller:
+    """The caller that these headers name.
+
+    Raises:
+        InvalidToken: a voter token that is not ours, or an unknown scheme.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    credentials = credentials.strip()
+    if scheme.lower() == "voter":
+        return Caller(address, device=read_token(credentials), token=credentials)
+    device = _read_cookie(voter_cookie) if voter_cookie else None
+    token = voter_cookie or None
+    if scheme.lower() == "bearer":
+        if credentials.startswith(OWNER_KEY_PREFIX):
+            return Caller(address, device=device, token=token, owner_key=credentials)
+        return Caller(address, device=device, token=token, account_id=account_of(credentials))
+    if scheme:
+        raise errors.InvalidToken("Authorization takes “Voter <token>” or “Bearer <owner key>”.")
+    return Caller(address, device=device, token=token)

@@ -1,0 +1,177 @@
+"""The lean door: an HTTP request without Django's request handler.
+
+Only for the two hot paths, casting a vote and reading results. Everything here mirrors
+what the ordinary door does: allowed hosts, origins, problem+json.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.http.cookie import parse_cookie
+from django.http.request import split_domain_port, validate_host
+
+from polls import errors
+from polls.http import request_ids
+from polls.http.caller import Caller, read_caller
+from polls.http.wire import Header, body_at_hand
+from polls.identity.client_address import client_address
+from polls.identity.voters import COOKIE_NAME
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+_SCOPE_KEY = "livepoll.request"
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+class RawRequest:
+    """A request as ASGI gives it: headers, cookies, a bounded body.
+
+    It hangs on its scope, so it holds neither that nor `receive`: in a cycle all three would
+    stay until the collector comes, which took a twentieth of a process that takes votes.
+    """
+
+    __slots__ = ("_client", "_scheme", "has_id", "headers", "on_failure", "path")
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        self.path: str = scope["path"]
+        self._client = scope.get("client")
+        self._scheme = scope.get("scheme")
+        self.has_id = request_ids.SCOPE_KEY in scope  # from a door before
+        # Who limits guesses is told of a failure, by its code, before the client is.
+        self.on_failure: Callable[[RawRequest, str], Awaitable[None]] | None = None
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) < len(scope["headers"]):
+            self.headers = _joined(scope["headers"])
+
+    @classmethod
+    def of(cls, scope: dict[str, Any]) -> "RawRequest":
+        """The request of this scope, read once for all who look at it on its way."""
+        request: RawRequest | None = scope.get(_SCOPE_KEY)
+        if request is None:
+            request = scope[_SCOPE_KEY] = cls(scope)
+        return request
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def poll_ref(self) -> str:
+        """What stands for the poll in /api/v1/polls/{ref}/…"""
+        return self.path.split("/", 5)[4]
+
+    @property
+    def is_secure(self) -> bool:
+        if settings.TRUSTED_PROXIES and b"x-forwarded-proto" in self.headers:
+            return self.headers[b"x-forwarded-proto"] == b"https"
+        return self._scheme in ("https", "wss")
+
+    @property
+    def address(self) -> str:
+        """The client's address: the proxies' word only as far as proxies are trusted."""
+        host = self._client[0] if self._client else ""
+        return client_address(host, self.header(b"x-forwarded-for"))
+
+    def cookie(self, name: str) -> str:
+        raw = self.headers.get(b"cookie")
+        if raw is None or name.encode() not in raw:
+            return ""
+        return parse_cookie(raw.decode("latin-1")).get(name, "")
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the sender says who they are, truly or not."""
+        return b"authorization" in self.headers or b"cookie" in self.headers
+
+    def caller(self) -> Caller:
+        """Who asks.
+
+        Raises:
+            InvalidToken
+        """
+        return read_caller(
+            authorization=self.header(b"authorization"),
+            voter_cookie=self.cookie(COOKIE_NAME),
+            address=self.address,
+        )
+
+    def declared_length(self) -> int | None:
+        """The body's length in bytes, where the request says it."""
+        declared = self.headers.get(b"content-length", b"")
+        return int(declared) if declared.isdigit() else None
+
+    def check_length(self, limit: int) -> None:
+        """Refuse a body that claims to be too long, before it is read.
+
+        Raises:
+            TooLarge
+        """
+        if (self.declared_length() or 0) > limit:
+            raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+
+    async def body(self, receive: Receive, limit: int) -> bytes:
+        """The whole body, to be read once.
+
+        Raises:
+            TooLarge: it has, or claims to have, more than `limit` bytes.
+            Disconnected: the client went away.
+        """
+        self.check_length(limit)
+        here = body_at_hand(receive)
+        if here is not None and len(here) <= limit:
+            return here
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise errors.TooLarge(f"At most {limit} bytes are taken here.")
+            if not message.get("more_body"):
+                return bytes(body)
+
+    async def json_object(self, receive: Receive, limit: int) -> dict[str, Any]:
+        """The body as a JSON object.
+
+        Raises:
+            UnsupportedMediaType, TooLarge, Malformed
+        """
+        media_type = self.headers.get(b"content-type", b"")
+        if media_type != b"application/json":
+            media_type = media_type.partition(b";")[0].strip().lower()
+            if media_type != b"application/json":
+                raise errors.UnsupportedMediaType
+        try:
+            body = orjson.loads(await self.body(receive, limit))
+        except orjson.JSONDecodeError as error:
+            raise errors.Malformed(f"The body is not JSON: {error}.") from None
+        if not isinstance(body, dict):
+            raise errors.Malformed("The body must be a JSON object.")
+        return body
+
+    def check_host(self) -> None:
+        if not _is_allowed_host(self.headers.get(b"host", b"")):
+            raise errors.Malformed("This server does not answer to that Host.")
+
+
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers that came several times as one, RFC 9110 5.3 and RFC 6265 5.4."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        glue = b"; " if name == b"cookie" else b","
+        joined[name] = joined[name] + glue + value if name in joined else value
+    return joined
+
+
+@lru_cache(maxsize=1000)
+def _is_allowed_host(host: bytes) -> bool:
+    domain, _ = split_domain_port(host.decode("latin-1"))
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)

@@ -1,0 +1,78 @@
+"""GET …/results/: the tally, never older than an acknowledged vote. A lean door."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from polls import errors
+from polls.http.problems import as_poll_error
+from polls.http.request import RawRequest, Receive, Send
+from polls.http.response import answer_headers, refuse, respond
+from polls.identity.owners import is_owner
+from polls.refs import parse_ref
+from polls.results.cache import with_as_of
+from polls.results.loop_reader import read_results
+from polls.results.reader import Question, Reading, reader
+from polls.rules.poll import Visibility, may_see_results
+
+# Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
+_CACHE_CONTROL = b"private, no-cache"
+
+
+async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer with the results, 304 where the client has them, or the problem."""
+    request = RawRequest.of(scope)
+    headers = answer_headers(request)
+    try:
+        reading = await _read(request)
+    except Exception as exc:
+        await refuse(request, send, as_poll_error(exc), headers)
+        return
+    assert reading.results is not None
+    assert reading.tag is not None
+    tag = reading.tag
+    headers.append((b"etag", tag))
+    if b"if-none-match" in request.headers and _matches(
+        request.header(b"if-none-match"), tag.decode()
+    ):
+        await respond(send, 304, b"", headers, cache_control=_CACHE_CONTROL)
+        return
+    await respond(
+        send,
+        200,
+        with_as_of(reading.results, datetime.now(UTC)),
+        headers,
+        cache_control=_CACHE_CONTROL,
+    )
+
+
+async def _read(request: RawRequest) -> Reading:
+    request.check_host()
+    caller = request.caller() if request.has_credentials else None
+    parsed = parse_ref(request.poll_ref)
+    if parsed is None:
+        raise errors.PollNotFound
+    reading = await read_results(parsed)
+    state = reading.state
+    if state.results_visibility == Visibility.ALWAYS:
+        return reading
+    caller = caller or request.caller()
+    owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+    if not owner and state.results_visibility == Visibility.AFTER_VOTE:
+        reading = await reader.ask(
+            Question(
+                parsed,
+                results=True,
+                identity=caller.known_identity(request.header(b"voter-code")),
+            )
+        )
+    has_voted = reading.vote is not None
+    if not may_see_results(reading.state, reading.status, is_owner=owner, has_voted=has_voted):
+        raise errors.ResultsHidden
+    return reading
+
+
+def _matches(if_none_match: str, tag: str) -> bool:
+    if not if_none_match:
+        return False
+    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tag in known or "*" in known

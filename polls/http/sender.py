@@ -1,0 +1,36 @@
+"""Which pages may open a socket or change anything: ours, and those of ALLOWED_ORIGINS.
+
+A missing Origin is let through: only browsers send one, and only a browser could be made
+to carry somebody else's cookie here. The Host must be one of ours in any case, or a page
+whose name was pointed at this server would pass for our own.
+"""
+
+from django.conf import settings
+
+from polls.errors import Malformed, OriginNotAllowed
+from polls.http.request import RawRequest
+
+
+def check_sender(request: RawRequest) -> None:
+    """Refuse what may carry somebody else's cookie: a request from a page of another origin.
+
+    Raises:
+        Malformed: the Host is none of ours.
+        OriginNotAllowed
+    """
+    request.check_host()
+    if b"origin" in request.headers and not is_allowed_origin(request):
+        raise OriginNotAllowed
+
+
+def is_allowed_origin(request: RawRequest) -> bool:
+    try:
+        request.check_host()
+    except Malformed:
+        return False
+    origin = request.header(b"origin")
+    if not origin or origin in settings.ALLOWED_ORIGINS:
+        return True
+    scheme, _, host = origin.partition("://")
+    # TLS may end at a proxy that we were not told of; what we know to be https stays https.
+    return host == request.header(b"host") and (scheme == "https" or not request.is_secure)

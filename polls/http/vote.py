@@ -1,0 +1,165 @@
+"""POST /api/v1/polls/{id}/votes/: from bytes to the ballot box and back. A lean door.
+
+A 2xx is sent after COMMIT only. No database, no Django request handler on this path.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import orjson
+
+from polls import draining, errors
+from polls.http.caller import Caller
+from polls.http.problems import as_poll_error
+from polls.http.request import Disconnected, RawRequest, Receive, Send
+from polls.http.response import answer_headers, refuse, respond
+from polls.http.sender import check_sender
+from polls.http.wire import Header
+from polls.identity.owners import is_owner
+from polls.identity.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
+from polls.refs import parse_ref
+from polls.results.cache import with_as_of
+from polls.results.reader import Question, reader
+from polls.results.results_json import results_of
+from polls.rules.deciding import Verdict
+from polls.rules.kinds import Kind
+from polls.rules.limits import LIMITS
+from polls.rules.poll import PollState, Visibility, may_see_results
+from polls.rules.times import iso
+from polls.voting.ballot_box import ballot_box
+from polls.voting.committer import Cast, Outcome
+from polls.voting.vote_store import StoredVote
+
+_Answer = tuple[int, bytes]  # status and body
+_STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
+# A batch's voters share its states, and what is seen of each is made once for all. By the
+# object's id, which is nobody else's while the entry holds it.
+_made: dict[int, tuple[PollState, bytes]] = {}
+_MOST_MADE = 100
+
+
+async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Take one vote and answer with what became of it."""
+    request = RawRequest.of(scope)
+    headers = answer_headers(request)
+    try:
+        status, body = await _cast(request, receive, headers)
+    except Disconnected:
+        return
+    except Exception as exc:
+        await refuse(request, send, as_poll_error(exc), headers)
+    else:
+        await respond(send, status, body, headers, at_once=True)
+
+
+async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) -> _Answer:
+    """A device that is minted goes into `headers` before it votes, so that whoever is told to
+    try again is the same voter then."""
+    check_sender(request)
+    if draining.is_draining():
+        raise errors.Overloaded(
+            "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
+        )
+    body = await request.json_object(receive, LIMITS["vote_body_bytes"])
+    caller = request.caller()
+    parsed = parse_ref(request.poll_ref)
+    if parsed is None:
+        raise errors.PollNotFound
+    voter_code = body.get("voter_code")
+    if voter_code is not None and not isinstance(voter_code, str):
+        raise errors.Malformed("“voter_code” must be a string.")
+    identity = caller.identity(
+        idempotency_key=request.header(b"idempotency-key"), voter_code=voter_code
+    )
+    token = caller.token or token_of(identity.device)
+    if not caller.token:
+        headers.append((b"set-cookie", _cookie(token, request.is_secure)))
+    answer = partial(_answer, caller, token.encode())
+    answered: _Answer | Outcome = await ballot_box.ask(Cast(parsed, identity, body), answer)
+    if isinstance(answered, Outcome):
+        assert answered.state is not None
+        answered = answer(answered, await _ranked_results(answered.state))
+    assert not isinstance(answered, Outcome)
+    return answered
+
+
+def _answer(
+    caller: Caller, token: bytes, outcome: Outcome, ranked_results: bytes | None = None
+) -> _Answer | Outcome:
+    """What the voter is told; of a ranked poll with results to show nothing without them.
+
+    Raises:
+        PollError: why the vote was refused.
+    """
+    if outcome.error is not None:
+        raise _with_recorded_vote(outcome)
+    assert outcome.vote is not None
+    assert outcome.state is not None
+    assert outcome.decided_at is not None
+    results = ranked_results or _results_for(outcome.state, outcome.decided_at, caller)
+    if results is None:
+        return outcome
+    vote = orjson.dumps(vote_object(outcome.vote))
+    return (
+        _STATUS[outcome.verdict],
+        b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token, results),
+    )
+
+
+def _with_recorded_vote(outcome: Outcome) -> errors.PollError:
+    assert outcome.error is not None
+    if outcome.vote is not None:
+        outcome.error.extra["vote"] = vote_object(outcome.vote)
+    return outcome.error
+
+
+def vote_object(vote: StoredVote) -> dict[str, Any]:
+    """A recorded vote as its voter sees it."""
+    marks = {"ratings": vote.marks} if isinstance(vote.marks, dict) else {"choices": vote.marks}
+    return {
+        "poll": vote.poll_id,
+        **marks,
+        "seq": vote.seq,
+        "epoch": vote.epoch,
+        "cast_at": iso(vote.cast_at),
+    }
+
+
+def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | None:
+    """The results to send with a vote's answer, as JSON: null for who may not see them, None
+    where they have to be counted first."""
+    made = _made.get(id(state))
+    if made is not None and state.results_visibility == Visibility.ALWAYS:
+        return made[1]
+    status = state.status_at(now)
+    if state.results_visibility != Visibility.ALWAYS:
+        owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
+        if not may_see_results(state, status, is_owner=owner, has_voted=True):
+            return b"null"
+    if state.kind == Kind.RANKED:
+        return None
+    if made is None:
+        if len(_made) >= _MOST_MADE:
+            _made.clear()
+        results = with_as_of(orjson.dumps(results_of(state, status, None)), now)
+        made = _made[id(state)] = state, results
+    return made[1]
+
+
+async def _ranked_results(state: PollState) -> bytes:
+    """Its rounds need votes that other processes recorded."""
+    try:
+        reading = await reader.ask(Question(state.id, results=True))
+    except errors.PollError:  # the vote is committed: nothing after that may refuse it
+        return b"null"
+    assert reading.results is not None
+    return with_as_of(reading.results, datetime.now(UTC))
+
+
+def _cookie(token: str, is_secure: bool) -> bytes:
+    secure = "; Secure" if is_secure else ""
+    return (
+        f"{COOKIE_NAME}={token}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly;"
+        f" SameSite=Lax{secure}"
+    ).encode()

@@ -1,0 +1,86 @@
+"""Voter codes: made for a `code` poll, shown once, kept only as the voter key they lead to."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef
+from django.utils import timezone
+
+from polls import errors
+from polls.identity.voters import voter_key_of_code
+from polls.models import JOIN_CODE_ALPHABET, Vote, VoterCode
+from polls.rules.limits import LIMITS
+from polls.selectors import lock_poll
+
+_GROUPS = 2
+_GROUP_LENGTH = 4
+
+
+def new_voter_code() -> str:
+    """XXXX-XXXX: 31^8, some 850 billion; with a rate limit on tries, safe to guess at."""
+    letters = [secrets.choice(JOIN_CODE_ALPHABET) for _ in range(_GROUPS * _GROUP_LENGTH)]
+    return "-".join(
+        "".join(letters[at : at + _GROUP_LENGTH]) for at in range(0, len(letters), _GROUP_LENGTH)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CodeStatus:
+    """A code as its owner sees it later: by number, never in clear."""
+
+    number: int
+    created_at: datetime
+    revoked_at: datetime | None
+    is_used: bool
+
+
+def make_voter_codes(poll_id: UUID, count: int) -> list[tuple[int, str]]:
+    """`count` new codes, as (number, code). They cannot be shown again.
+
+    Raises:
+        PollNotFound
+        TooManyCodes: the poll would have more than it may.
+    """
+    codes: set[str] = set()
+    while len(codes) < count:
+        codes.add(new_voter_code())
+    with transaction.atomic():
+        poll = lock_poll(poll_id)
+        if poll.voter_codes.count() + count > LIMITS["voter_codes_a_poll"]:
+            raise errors.TooManyCodes
+        last = poll.voter_codes.aggregate(last=Max("number"))["last"] or 0
+        numbered = list(enumerate(codes, last + 1))
+        VoterCode.objects.bulk_create(
+            VoterCode(poll=poll, number=number, voter=voter_key_of_code(poll_id, code))
+            for number, code in numbered
+        )
+    return numbered
+
+
+def list_voter_codes(poll_id: UUID) -> list[CodeStatus]:
+    """Every code of a poll: whether it was used, never which vote it cast."""
+    used = Vote.objects.filter(
+        poll_id=poll_id, epoch=OuterRef("poll__epoch"), voter=OuterRef("voter"), is_current=True
+    )
+    rows = VoterCode.objects.filter(poll_id=poll_id).annotate(is_used=Exists(used))
+    return [CodeStatus(row.number, row.created_at, row.revoked_at, row.is_used) for row in rows]
+
+
+def revoke_voter_codes(poll_id: UUID, numbers: Collection[int]) -> int:
+    """Revoke codes; votes that they cast stay counted. Waits for votes being recorded.
+
+    Returns:
+        How many were not revoked before.
+    Raises:
+        NotFound: one of the numbers is no code of this poll.
+    """
+    with transaction.atomic():
+        poll = lock_poll(poll_id)
+        codes = poll.voter_codes.filter(number__in=set(numbers))
+        if codes.count() != len(set(numbers)):
+            raise errors.NotFound("One of these is no voter code of this poll.")
+        return codes.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())

@@ -1,0 +1,41 @@
+"""Who may vote when, and how often. Pure."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from polls.rules.ballot import Marks, Refusal
+from polls.rules.poll import PollState, Status
+
+
+class Verdict(StrEnum):
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REPLACED = "replaced"
+    RETRACTED = "retracted"
+    REFUSED = "refused"
+
+
+def decide_vote(
+    state: PollState, now: datetime, marks: Marks, earlier: Marks | None
+) -> Verdict | Refusal:
+    """What becomes of a valid ballot: the whole rule of who may vote when, how often.
+
+    A repeat of the recorded vote is answered as such whatever the poll's state, so that
+    a retry always gets the first answer.
+    """
+    if earlier is not None and earlier == marks:
+        return Verdict.REPEATED
+    refusal = refusal_by_status(state, now)
+    if refusal is not None:
+        return refusal
+    if earlier is None:
+        return Verdict.ACCEPTED
+    return Verdict.REPLACED if state.vote_change else Refusal.ALREADY_VOTED
+
+
+def refusal_by_status(state: PollState, now: datetime) -> Refusal | None:
+    """Why the poll takes no votes now, or None when it does."""
+    status = state.status_at(now)
+    if status == Status.OPEN:
+        return None
+    return Refusal.POLL_CLOSED if status == Status.CLOSED else Refusal.POLL_NOT_OPEN

@@ -1,0 +1,10 @@
+"""The kinds of poll."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    SINGLE = "single"
+    MULTIPLE = "multiple"
+    RANKED = "ranked"
+    RATING = "rating"
