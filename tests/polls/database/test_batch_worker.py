@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from polls.voting.group_worker import GroupWorker
+from polls.database.batch_worker import BatchWorker, Pending
 
 
 def double(numbers: Sequence[int]) -> Sequence[int | BaseException]:
     return [2 * number for number in numbers]
 
 
-def worker() -> GroupWorker[int, int]:
-    return GroupWorker("doubler", double, capacity=10, round_size=10)
+def worker() -> BatchWorker[int, int]:
+    return BatchWorker("doubler", double, capacity=10, batch_size=10)
 
 
 async def test_all_of_a_turn_are_answered_in_order() -> None:
@@ -25,18 +25,20 @@ async def test_all_of_a_turn_are_answered_in_order() -> None:
     doubler.stop()
 
 
-async def test_answers_of_a_round_are_all_finished_before_anybody_goes_on() -> None:
+async def test_answers_of_a_batch_are_all_made_before_any_caller_goes_on() -> None:
     order: list[str] = []
 
-    def finish(answer: int) -> str:
-        order.append(f"finished {answer}")
+    def respond(answer: int) -> str:
+        order.append(f"respond {answer}")
         if answer == 2:
             raise LookupError(answer)
         return f"<{answer}>"
 
     async def ask(number: int) -> str:
         try:
-            return str(await doubler.ask(number, finish))
+            future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            doubler.gather(Pending(number, future, respond))
+            return await future
         finally:
             order.append(f"on {2 * number}")
 
@@ -45,7 +47,7 @@ async def test_answers_of_a_round_are_all_finished_before_anybody_goes_on() -> N
     doubler.stop()
     assert [str(one) for one in answers] == ["<0>", "2", "<4>"]
     assert isinstance(answers[1], LookupError)
-    assert order == ["finished 0", "finished 2", "finished 4", "on 0", "on 2", "on 4"]
+    assert order == ["respond 0", "respond 2", "respond 4", "on 0", "on 2", "on 4"]
 
 
 async def test_without_a_thread_the_asker_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
