@@ -40,8 +40,8 @@ async def stop() -> None:
 
     Votes and reads that wait are answered by the threads.
     """
-    reader.close_connection()
-    ballot_box.close_fast_lane()
+    reader.close_lane()
+    ballot_box.close_lane()
     await stop_hub()
 
 

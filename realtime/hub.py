@@ -20,8 +20,7 @@ from django.conf import settings
 
 from polls.errors import PollError, PollNotFound
 from polls.refs import PollRef
-from polls.results.reader import PollQuery, reader
-from polls.results.reading import Reading
+from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.poll import PollState
 from realtime import messages, metrics
 from realtime.close_codes import CloseCode

@@ -10,7 +10,7 @@ import orjson
 
 from polls.poll_json import poll_object
 from polls.results.cache import with_as_of
-from polls.results.reading import Reading
+from polls.results.reader import Reading
 from polls.results.results_json import results_of
 from polls.rules.kinds import Kind
 from polls.rules.poll import PollState, Status, Visibility, may_see_results

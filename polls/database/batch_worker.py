@@ -1,7 +1,7 @@
 """One thread that answers many callers in batches, on one lasting database connection.
 
 While a batch is under way the next one gathers, so batches grow with the load and no caller waits
-for a timer. Bounded: when `capacity` items wait, a further one is refused at once.
+for a timer.
 """
 
 import asyncio
@@ -9,62 +9,31 @@ import logging
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic
 
 from django.db import connection
 
-from polls.errors import Overloaded
+from polls.database.pending import Answer, Item, Pending, Settled, settle
 
 logger = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
-
-
-class Pending(NamedTuple, Generic[Item, Answer]):
-    """An item that waits for its answer.
-
-    `respond` turns the answer into the future's result. It runs on the caller's event loop, for
-    all items of a batch before any caller goes on, which keeps a batch's work together
-    (docs/decisions/answers-in-one-piece.md); what it raises becomes the future's exception.
-    """
-
-    item: Item
-    future: asyncio.Future[Any] | Future[Any]
-    respond: Callable[[Answer], Any]
-
-
-Settled = tuple[Pending[Item, Answer], Answer | BaseException]
-
-
-def unchanged(answer: Answer) -> Answer:
-    """The `respond` of a caller who wants the answer itself."""
-    return answer
+Work = Callable[[Sequence[Item]], Sequence[Answer | BaseException]]
 
 
 class BatchWorker(Generic[Item, Answer]):
-    """Answers items in batches by `work`, which must not raise and keeps the order.
+    """Answers items in batches by `work`.
 
     Args:
         name: the thread's, for logs and profiles.
-        work: gives one answer (or exception) an item.
-        capacity: how many items may wait.
+        work: gives one answer (or exception) an item, in their order; must not raise.
         batch_size: how many items a batch has at most.
     """
 
-    def __init__(
-        self,
-        name: str,
-        work: Callable[[Sequence[Item]], Sequence[Answer | BaseException]],
-        *,
-        capacity: int,
-        batch_size: int,
-    ) -> None:
+    def __init__(self, name: str, work: Work[Item, Answer], *, batch_size: int) -> None:
         self._name = name
         self._work = work
-        self.capacity = capacity
         self._batch_size = batch_size
         self._gathered: list[Pending[Item, Answer]] = []
         self._gathering_loop: asyncio.AbstractEventLoop | None = None
@@ -76,44 +45,31 @@ class BatchWorker(Generic[Item, Answer]):
         """How many items wait."""
         return self._waiting.qsize() + len(self._gathered)
 
-    def ask(self, item: Item) -> "asyncio.Future[Answer]":
-        """The answer, to be awaited on the running event loop.
-
-        Raises (when awaited):
-            Overloaded: too many items wait; nothing was done.
-        """
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if len(self) >= self.capacity:
-            future.set_exception(Overloaded())
-        else:
-            self.gather(Pending(item, future, unchanged))
-        return future
-
-    def ask_sync(self, item: Item) -> Answer:
-        """The same from a thread without an event loop."""
-        if len(self) >= self.capacity:
-            raise Overloaded
-        future: Future[Answer] = Future()
-        self._put([Pending(item, future, unchanged)])
-        return future.result()
-
     def gather(self, pending: Pending[Item, Answer]) -> None:
-        """Hand this over together with all else that is asked in this turn of the event loop."""
+        """Take this, together with all else that is asked in this turn of the event loop."""
         loop = asyncio.get_running_loop()
         if not self._gathered or self._gathering_loop is not loop:
             self._gathering_loop = loop
             loop.call_soon(self._hand_over)
         self._gathered.append(pending)
 
-    def take_over(self, pending: Sequence[Pending[Item, Answer]]) -> None:
-        """Answer these, which were admitted already. From any thread."""
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self.put(gathered)
+
+    def put(self, pending: Sequence[Pending[Item, Answer]]) -> None:
+        """Take these, from any thread."""
         try:
-            self._put(pending)
+            if self._thread is None:
+                self._start()
         except Exception as error:  # no thread could be started
             logger.exception("%s cannot work", self._name)
             for one in pending:
                 if not one.future.done():
                     one.future.set_exception(error)
+            return
+        for one in pending:
+            self._waiting.put(one)
 
     def stop(self) -> None:
         """Answer all that waits, close the connection, end the thread."""
@@ -122,16 +78,6 @@ class BatchWorker(Generic[Item, Answer]):
                 self._waiting.put(None)
                 self._thread.join()
                 self._thread = None
-
-    def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        self.take_over(gathered)
-
-    def _put(self, pending: Sequence[Pending[Item, Answer]]) -> None:
-        if self._thread is None:
-            self._start()
-        for one in pending:
-            self._waiting.put(one)
 
     def _start(self) -> None:
         with self._starting:
@@ -177,17 +123,3 @@ class BatchWorker(Generic[Item, Answer]):
                 loop.call_soon_threadsafe(settle, settled)
             except RuntimeError:  # the loop has closed, and its callers with it
                 logger.info("%s: %d callers have gone", self._name, len(settled))
-
-
-def settle(settled: Iterable[Settled[Item, Answer]]) -> None:
-    """Give each caller the answer, on the caller's event loop."""
-    for (_, future, respond), answer in settled:
-        if future.done():
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-            continue
-        try:
-            future.set_result(respond(answer))
-        except Exception as error:
-            future.set_exception(error)

@@ -10,8 +10,7 @@ from polls.http.response import answer_headers, refuse, respond
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
-from polls.results.reader import PollQuery, reader
-from polls.results.reading import Reading
+from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.poll import Visibility, may_see_results
 
 # Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
@@ -51,7 +50,7 @@ async def _read(request: RawRequest) -> Reading:
     parsed = parse_ref(request.poll_ref)
     if parsed is None:
         raise errors.PollNotFound
-    reading = await reader.read_results(parsed)
+    reading = await reader.read(PollQuery(parsed, results=True))
     state = reading.state
     if state.results_visibility == Visibility.ALWAYS:
         return reading

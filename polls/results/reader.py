@@ -2,7 +2,7 @@
 
 Every answer is read from the database after it was asked for, so it is never older than a vote
 that was acknowledged before, by whichever process. Polls that the clock has closed are sealed
-first, so `final` is final. On PostgreSQL a busy event loop reads results itself (`async_reader`).
+first, so `final` is final. On PostgreSQL a busy event loop reads plain results itself.
 """
 
 import asyncio
@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, connection
 
-from polls import draining, errors, selectors, services
-from polls.database.batch_worker import BatchWorker
+from polls import errors, selectors, services
+from polls.database.async_connection import AsyncConnection
+from polls.database.batches import Batches
+from polls.database.pending import Pending, settle
 from polls.identity.voters import Identity, voter_key
 from polls.refs import PollRef
-from polls.results.async_reader import AsyncReader
+from polls.results.cache import ResultsCache
 from polls.results.ranked_counts import RankedCounts
-from polls.results.reading import Reading, results_cache, results_tag
 from polls.rules.kinds import Kind
-from polls.rules.poll import PollState
+from polls.rules.poll import PollState, Status
+from polls.selectors import PollDetails
 from polls.voting import sql
 from polls.voting.vote import StoredVote, Voter
 
@@ -45,8 +47,29 @@ class PollQuery(NamedTuple):
     results: bool = False
     identity: Identity | None = None
 
+    @property
+    def is_for_results(self) -> bool:
+        """Whether it is for results and nothing else."""
+        return self.results and not self.details and self.identity is None
+
+
+class Reading(NamedTuple):
+    """A poll as it was at one moment; what was not asked for is None.
+
+    `results` is the JSON object of `results_json.results_of`, as bytes, and `tag` its ETag: the
+    version and whatever else changes it.
+    """
+
+    state: PollState
+    status: Status
+    results: bytes | None = None
+    details: PollDetails | None = None
+    vote: StoredVote | None = None
+    tag: bytes | None = None
+
 
 _ranked_counts = RankedCounts()
+_results_cache = ResultsCache()
 
 
 def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
@@ -60,7 +83,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
     states = _sealed_states({query.ref for query in asked}, now)
     shown = {states[one.ref].id: states[one.ref] for one in asked
              if one.results and one.ref in states}  # fmt: skip
-    results = results_cache.encoded(
+    results = _results_cache.encoded(
         [(state, state.status_at(now)) for state in shown.values()], _ranked
     )
     wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
@@ -73,12 +96,25 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
             results.get(state.id) if one.results else None,
             details.get(state.id) if one.details else None,
             votes.get(one),
-            results_tag(state, state.status_at(now)) if one.results else None,
+            _tag_of(state, state.status_at(now)) if one.results else None,
         )
         for one in asked
         if (state := states.get(one.ref))
     }
     return [readings.get(query) or errors.PollNotFound() for query in queries]
+
+
+def _tag_of(state: PollState, status: Status) -> bytes:
+    return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
+
+
+def _at_hand(state: PollState, now: datetime) -> Reading | None:
+    """A state just read, with results, where this process has those. No I/O."""
+    status = state.status_at(now)
+    results = _results_cache.held(state, status)
+    if results is None:
+        return None
+    return Reading(state, status, results, tag=_tag_of(state, status))
 
 
 def _ranked(state: PollState) -> dict[str, Any] | None:
@@ -124,14 +160,39 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
     return [errors.Overloaded("The database is away; try again.") for _ in queries]
 
 
-class Reader:
-    """Answers PollQueries, by one thread; plain results on PostgreSQL by the event loop."""
+async def _answer_at_hand(
+    connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
+) -> list[Pending[PollQuery, Reading]]:
+    """Answer what needs no more than the polls' states; returns the rest: polls to be sealed, and
+    results that this process has not at hand. One query."""
+    refs = {pending.item.ref for pending in batch}
+    states = selectors.by_ref(await selectors.fetch_states(connection, refs))
+    now = datetime.now(UTC)
+    answers: dict[PollRef, Reading | errors.PollNotFound | None] = {}
+    for ref in refs:
+        state = states.get(ref)
+        if state is None:
+            answers[ref] = errors.PollNotFound()
+        else:
+            answers[ref] = None if state.needs_sealing(now) else _at_hand(state, now)
+    left = []
+    for pending in batch:
+        answer = answers[pending.item.ref]
+        if answer is None:
+            left.append(pending)
+        else:
+            settle([(pending, answer)])
+    return left
+
+
+class Reader(Batches[PollQuery, Reading]):
+    """Reads polls for event loops and threads."""
 
     def __init__(self, *, capacity: int, batch_size: int) -> None:
-        self.worker: BatchWorker[PollQuery, Reading] = BatchWorker(
-            "reader", _read_or_heal, capacity=capacity, batch_size=batch_size
-        )
-        self._async_readers: dict[asyncio.AbstractEventLoop, AsyncReader] = {}
+        super().__init__(
+            "reader", _read_or_heal, lambda: _answer_at_hand,
+            capacity=capacity, batch_size=batch_size,
+        )  # fmt: skip
 
     def read(self, query: PollQuery) -> "asyncio.Future[Reading]":
         """To be awaited on the running event loop.
@@ -139,39 +200,11 @@ class Reader:
         Raises (when awaited):
             PollNotFound, Overloaded
         """
-        return self.worker.ask(query)
+        return self.ask(query, by_lane=query.is_for_results)
 
     def read_sync(self, query: PollQuery) -> Reading:
         """The same from a thread without an event loop."""
-        return self.worker.ask_sync(query)
-
-    def read_results(self, ref: PollRef) -> "asyncio.Future[Reading]":
-        """A poll with its results, the quickest way there is."""
-        if sql.VENDOR != "postgresql" or draining.is_draining():
-            return self._read_results_in_thread(ref)
-        loop = asyncio.get_running_loop()
-        found = self._async_readers.get(loop)
-        if found is None:
-            for other in [one for one in self._async_readers if one.is_closed()]:
-                self._async_readers.pop(other).close()
-            found = AsyncReader(
-                loop, capacity=self.worker.capacity, leave=self._read_results_in_thread
-            )
-            self._async_readers[loop] = found
-        return found.read(ref)
-
-    def close_connection(self) -> None:
-        """End the connection of the running event loop; what it was asked the thread answers."""
-        found = self._async_readers.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            found.close()
-
-    def stop(self) -> None:
-        """Answer all that waits and end the thread."""
-        self.worker.stop()
-
-    def _read_results_in_thread(self, ref: PollRef) -> "asyncio.Future[Reading]":
-        return self.worker.ask(PollQuery(ref, results=True))
+        return self.ask_sync(query)
 
 
 reader = Reader(capacity=_CAPACITY, batch_size=_BATCH_SIZE)

@@ -71,7 +71,7 @@ class FirstVotes:
 
     Args:
         batch: votes in order of arrival.
-        known: polls as they were last read; a poll that is not there is left to the committer.
+        known: polls as they were last read; votes of others are left out.
         now: decides whether a poll is open, and is the votes' `cast_at`.
     """
 
@@ -79,8 +79,10 @@ class FirstVotes:
         self, batch: Sequence[Cast], known: Mapping[PollRef, PollState], now: datetime
     ) -> None:
         self.now = now
-        self._additions = _additions(batch, known, now)
-        self.numbers = {number for one in self._additions for number in one.numbers}
+        self._additions = _additions(_single_votes(batch, known), now)
+
+    def __len__(self) -> int:
+        return sum(len(one.voters) for one in self._additions)
 
     def arguments(self) -> list[Any]:
         """The parameters of `ADD_FIRST_VOTES`; polls in the order of their ids, so that no two
@@ -121,44 +123,51 @@ class FirstVotes:
         return found
 
 
-def _additions(
-    batch: Sequence[Cast], known: Mapping[PollRef, PollState], now: datetime
-) -> list[Addition]:
-    """By poll, in the order of the polls' ids."""
-    additions: dict[UUID, Addition] = {}
-    seen: set[str] = set()
-    again: set[str] = set()  # voters of whom the batch has several votes, or one that is left out
+# A vote's place in the batch, its poll, and its ballot.
+_SingleVote = tuple[int, PollState, Mapping[str, Any] | None]
+
+
+def _single_votes(
+    batch: Sequence[Cast], known: Mapping[PollRef, PollState]
+) -> dict[str, _SingleVote | None]:
+    """By voter; None for one with several votes, which are to be decided in their order."""
+    found: dict[str, _SingleVote | None] = {}
     for number, (ref, identity, body) in enumerate(batch):
-        found = known.get(ref)
-        if found is None:
+        state = known.get(ref)
+        if state is None:
             continue
-        addition = additions.get(found.id)
-        if addition is None:
-            if not _takes_first_votes(found, now):
-                continue
-            addition = additions[found.id] = Addition(found, Tally.to_add())
-        state = addition.state
         try:
             voter = voter_key(state.id, state.voter_policy, identity)
         except errors.PollError:
             continue
-        if voter in seen or body is None:
-            again.add(voter)
+        found[voter] = None if voter in found else (number, state, body)
+    return found
+
+
+def _additions(votes: Mapping[str, _SingleVote | None], now: datetime) -> list[Addition]:
+    """By poll, in the order of the polls' ids."""
+    additions: dict[UUID, Addition | None] = {}
+    for voter, vote in votes.items():
+        if vote is None:
             continue
-        seen.add(voter)
+        number, state, body = vote
+        if state.id in additions:
+            addition = additions[state.id]
+        else:
+            addition = Addition(state, Tally.to_add()) if _takes_first_votes(state, now) else None
+            additions[state.id] = addition
+        if addition is None or body is None:
+            continue
         try:
             marks = read_ballot(state, body)
         except BallotError:
-            again.add(voter)
             continue
         addition.numbers.append(number)
         addition.voters.append(voter)
         addition.marks.append(marks)
         addition.tally.add(state.kind, marks)
-    if again:
-        for addition in additions.values():
-            _leave_out(addition, again)
-    return [additions[poll_id] for poll_id in sorted(additions) if additions[poll_id].voters]
+    by_id = [additions[poll_id] for poll_id in sorted(additions)]
+    return [addition for addition in by_id if addition is not None and addition.voters]
 
 
 def _takes_first_votes(state: PollState, now: datetime) -> bool:
@@ -168,19 +177,3 @@ def _takes_first_votes(state: PollState, now: datetime) -> bool:
         and state.stars is None
         and state.status_at(now) == Status.OPEN
     )
-
-
-def _leave_out(addition: Addition, voters: set[str]) -> None:
-    """Take the votes of these voters out again: the committer decides them in their order."""
-    kept = [
-        entry
-        for entry in zip(addition.numbers, addition.voters, addition.marks, strict=True)
-        if entry[1] not in voters
-    ]
-    addition.tally = Tally.to_add()
-    addition.numbers, addition.voters, addition.marks = [], [], []
-    for number, voter, marks in kept:
-        addition.numbers.append(number)
-        addition.voters.append(voter)
-        addition.marks.append(marks)
-        addition.tally.add(addition.state.kind, marks)

@@ -17,7 +17,6 @@ from polls.models import VoterCode
 from polls.rules.poll import PollState
 from polls.voting.vote import StoredVote, Voter
 
-# Asked once: on an event loop every task would make a connection object to look at it.
 VENDOR = connection.vendor
 
 
@@ -61,7 +60,7 @@ def current_votes(voters: Collection[Voter]) -> dict[Voter, StoredVote]:
     """The votes that count of those of these voters who have one. One query."""
     if not voters:
         return {}
-    by_key = {(voter.key): voter for voter in voters}
+    by_key = {voter.key: voter for voter in voters}
     given = [{"voter": voter.key, "epoch": voter.epoch} for voter in voters]
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT_VOTES, [_json(given)])

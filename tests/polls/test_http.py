@@ -263,7 +263,7 @@ def test_a_full_box_is_overloaded(
 
     poll = owner.make_poll()
     monkeypatch.setattr(ballot_box, "capacity", 0)
-    monkeypatch.setattr(reader.worker, "capacity", 0)
+    monkeypatch.setattr(reader, "capacity", 0)
     method, body = ("POST", {"choices": [1]}) if path == "votes/" else ("GET", None)
     response = owner.request(method, f"/api/v1/polls/{poll['id']}/{path}", json=body)
     assert refusal(response) == (503, "overloaded")

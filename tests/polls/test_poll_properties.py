@@ -32,8 +32,7 @@ from polls.identity import voter_codes
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
-from polls.results.reader import PollQuery, read_polls
-from polls.results.reading import Reading
+from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.poll import PollState, Status
 from polls.voting.committer import commit
 from polls.voting.vote import Cast, Outcome

@@ -19,8 +19,7 @@ from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.results.ranked_counts import RankedCounts
-from polls.results.reader import PollQuery, read_polls
-from polls.results.reading import Reading
+from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.deciding import Verdict
 from polls.rules.kinds.run_off import RankedCount
 from polls.selectors import get_states

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from polls.results.reading import Reading
+from polls.results.reader import Reading
 from polls.results.results_json import results_of
 from polls.rules.poll import PollState
 from polls.selectors import PollDetails

@@ -9,8 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from polls.errors import Overloaded, PollNotFound
-from polls.results.reader import PollQuery
-from polls.results.reading import Reading
+from polls.results.reader import PollQuery, Reading
 from polls.rules.poll import PollState
 from realtime import hub as hub_module
 from realtime import messages

@@ -41,7 +41,7 @@ class RunningBox:
         self._watched.box.stop()
 
     async def _close(self) -> None:
-        self._watched.box.close_fast_lane()
+        self._watched.box.close_lane()
 
     def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)

@@ -334,7 +334,7 @@ async def test_a_voter_who_votes_elsewhere_in_the_same_moment_is_counted_once(
     assert told(answers) == ["accepted", "repeated", "accepted"]
     assert answers[1].vote.seq == 2
     assert box.committed == 3
-    assert box.box.has_fast_lane()  # a conflict costs no connection
+    assert box.box.has_lane()  # a conflict costs no connection
     await assert_exact(poll, voters=4, version=4)
 
 
@@ -351,7 +351,7 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
     answers = await box.cast_all([cast(poll, f"voter {number}") for number in range(80)])
     assert told(answers) == ["accepted"] * 80
     assert box.committed == 80
-    assert not box.box.has_fast_lane()
+    assert not box.box.has_lane()
     await assert_exact(poll, voters=81, version=81)
     await box.connect()  # and it heals
     again = await box.cast_all([cast(poll, f"new {number}") for number in range(40)])
@@ -411,7 +411,7 @@ async def test_a_batch_that_was_given_up_is_not_committed_later(
         waiting = box.box.cast(cast(poll, "a"))
         await eventually(lambda: box.stored == 2)
         await asyncio.sleep(0)
-        box.box.close_fast_lane()
+        box.box.close_lane()
         assert told([await waiting]) == ["accepted"]
         retraction = Cast(poll.id, Identity("a", "", "a"), None)
         assert told(await box.cast_all([retraction])) == ["retracted"]
@@ -431,7 +431,7 @@ async def test_a_new_connection_ends_what_the_one_before_gave_up(
     try:
         waiting = box.box.cast(cast(poll, "a"))
         await eventually(lambda: box.stored == 2)
-        box.box.close_fast_lane()
+        box.box.close_lane()
         await waiting
         assert {one.pid for one in abandoned_backends} == {backend}
         await box.connect()
@@ -483,7 +483,7 @@ async def test_who_waits_when_the_fast_lane_ends_is_answered(box: WatchedBox, po
     under_way = box.box.cast(cast(poll, "a"))
     await asyncio.sleep(0)
     gathered = box.box.cast(cast(poll, "b"))
-    box.box.close_fast_lane()
+    box.box.close_lane()
     later = box.box.cast(cast(poll, "c"))
     async with asyncio.timeout(10):
         answers = [await one for one in (under_way, gathered, later)]
