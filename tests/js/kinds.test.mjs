@@ -2,13 +2,13 @@
 
 import { drawFrame, element } from "./page.mjs";
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 
 import { poll, samples } from "./polls.mjs";
 
 const js = "../../web/static/web/js";
 const { ballotParts, protocol, resultsParts } = await import(`${js}/kinds/protocol.js`);
-const { kindNames, loadKind } = await import(`${js}/kinds/registry.js`);
+const { kindNames, kindOfPage, loadKind, stayWithKind } = await import(`${js}/kinds/registry.js`);
 
 const typeOf = (value) => (Array.isArray(value) ? "array" : typeof value);
 
@@ -23,6 +23,18 @@ const isText = (text) => typeof text === "string" && text.trim() !== "" && !text
 describe("the registry", () => {
   it("has a sample for every kind", () => {
     assert.deepEqual(kindNames, Object.keys(samples));
+  });
+
+  it("gives a page the kind of its poll, and starts it again when the poll has another", async () => {
+    for (const name of kindNames) {
+      document.body.dataset.kind = name;
+      const kind = await kindOfPage();
+      assert.equal(kind.name, name);
+      const reload = mock.method(location, "reload", () => {});
+      for (const other of kindNames) stayWithKind(kind, { kind: other });
+      assert.equal(reload.mock.callCount(), kindNames.length - 1);
+      mock.restoreAll();
+    }
   });
 });
 

@@ -133,7 +133,7 @@ put("addEventListener", (...of) => listeners.window.addEventListener(...of));
 put("requestAnimationFrame", (draw) => frames.push(draw));
 put("matchMedia", () => ({ matches: true }));
 put("navigator", { onLine: true });
-put("location", { protocol: "https:", host: "poll.example" });
+put("location", { protocol: "https:", host: "poll.example", reload() {} });
 // Storage whose names are its keys, as a browser's is.
 put("localStorage", new Proxy({}, {
   get: (_, name) => ({

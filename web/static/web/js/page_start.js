@@ -48,6 +48,7 @@ function card(poll) {
       setText(voters, gettext("Results are hidden for now."));
       return;
     }
+    setText(voters, votersText(results.voters));
     const kind = await loadKind(poll.kind);
     if (newest !== results) return;
     const leading = kind.leading(poll, results, BARS_EACH);
@@ -62,7 +63,6 @@ function card(poll) {
       setText(rows[n].name, text);
       setText(rows[n].main, main);
     });
-    setText(voters, votersText(results.voters));
   };
   loadKind(poll.kind); // while the socket opens
   const feed = new LiveFeed(poll.id);

@@ -138,9 +138,9 @@ const mine = ({ lines }) => lines && h("ul", { class: "state-vote", "aria-label"
   ...lines.map((text) => h("li", { dir: "auto" }, text)));
 
 function stateCard(waiting) {
+  if (feed.state === "gone") return { name: "gone", title: gettext("This poll has been deleted.") };
   const lines = receipt?.vote ? kind.voteLines(poll, receipt.vote) : null;
   const secret = hiddenWords();
-  if (feed.state === "gone") return { name: "gone", title: gettext("This poll has been deleted.") };
   if (poll.status === "draft" || poll.status === "scheduled") {
     return {
       name: "early", title: gettext("Not open yet"), until: poll.opens_at,
@@ -364,7 +364,7 @@ feed.addEventListener("results", ({ detail }) => {
 feed.addEventListener("state", () => {
   if (feed.state === "gone") {
     show($("#ballot"), false);
-    poll ??= { options: [], status: "gone" };
+    poll ??= { status: "gone" };
     shownState = "";
     showState(null);
   }
