@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from polls.domain import Kind as KindName
+from polls.rules.kinds import Kind as KindName
 
 
 class Kind(NamedTuple):
