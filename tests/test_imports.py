@@ -1,5 +1,5 @@
-"""Imports run one way: livepoll → web, realtime, accounts, exports, replay → polls, and inside polls
-from each layer to lower ones.
+"""Imports run one way: livepoll → web, realtime, accounts, exports, replay → polls, and within
+polls from each layer to lower ones.
 
 A room is a package at the top of the repository. A new one may import polls and nothing
 else; what goes beyond that is declared in MAY_IMPORT, where a reviewer sees it.
