@@ -3,7 +3,7 @@
 The same promise: whoever asks before a round begins is answered from a query made after. A
 round costs two system calls and no hand-over of the interpreter's lock, which for a read is
 a quarter of all it costs. It only ever answers what is quickly answered, and passes on
-everything else to `reading.reader`: ranked polls, polls to be sealed, results that this
+everything else to `results.reader`: kinds that need ballots, polls to be sealed, results that this
 process has not at hand, and all while its connection is away. PostgreSQL only.
 """
 
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from polls import draining, errors
 from polls.refs import PollRef
 from polls.results.reader import Question, Reading, reader, reading_at_hand
-from polls.rules.kinds import Kind
+from polls.rules.kinds import KINDS
 from polls.voting.columns import VENDOR
 from polls.voting.loop_connection import Answer
 from polls.voting.loop_postgresql import LoopPostgresql
@@ -94,7 +94,7 @@ class LoopReader:
                     if not future.done():
                         future.set_exception(errors.PollNotFound())
                 continue
-            quick = state.kind != Kind.RANKED and not state.needs_sealing(now)
+            quick = not (KINDS[state.kind].needs_ballots or state.needs_sealing(now))
             reading = reading_at_hand(state, now) if quick else None
             if reading is None:
                 _pass_on(ref, futures)

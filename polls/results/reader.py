@@ -8,16 +8,15 @@ closed are sealed first, so `final` is final.
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, connection
 
 from polls import errors, selectors, services
 from polls.identity.voters import Identity, voter_key
 from polls.refs import PollRef
+from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
-from polls.results.ranked_counts import RankedCounts
-from polls.rules.kinds import Kind
 from polls.rules.poll import PollState, Status
 from polls.selectors import PollDetails
 from polls.voting import vote_store
@@ -61,7 +60,7 @@ class Reading(NamedTuple):
     tag: bytes | None = None
 
 
-_ranked_counts = RankedCounts()
+_ballot_counts = BallotCounts()
 _results_cache = ResultsCache()
 
 
@@ -77,7 +76,7 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
     shown = {states[one.ref].id: states[one.ref] for one in asked
              if one.results and one.ref in states}  # fmt: skip
     results = _results_cache.encoded(
-        [(state, state.status_at(now)) for state in shown.values()], _rank
+        [(state, state.status_at(now)) for state in shown.values()], _ballot_counts.results_at
     )
     wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
@@ -108,10 +107,6 @@ def reading_at_hand(state: PollState, now: datetime) -> Reading | None:
 
 def _tag_of(state: PollState, status: Status) -> bytes:
     return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
-
-
-def _rank(state: PollState) -> dict[str, Any] | None:
-    return _ranked_counts.result_at(state) if state.kind == Kind.RANKED else None
 
 
 def _read_sealed(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from polls import errors, events
 from polls.identity.voters import Identity, voter_key
 from polls.refs import PollRef
-from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot
+from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
 from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
 from polls.rules.poll import PollState, VoterPolicy
 from polls.rules.tally import Tally
@@ -181,6 +181,7 @@ class _Foreseen(NamedTuple):
     """Who casts a vote, if the poll is still what it was at the last batch; None: nobody."""
 
     policy: str
+    kind: str
     voter: VoterIn | None
 
 
@@ -191,21 +192,22 @@ def _foresee(cast: Cast) -> _Foreseen | None:
         return None
     state = known.state
     try:
-        key = voter_key(state.id, state.voter_policy, cast.identity)
+        key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
     except errors.PollError:
-        return _Foreseen(state.voter_policy, None)
-    return _Foreseen(state.voter_policy, VoterIn(state.id, state.epoch, key))
+        return _Foreseen(state.voter_policy, state.kind, None)
+    return _Foreseen(state.voter_policy, state.kind, VoterIn(state.id, state.epoch, key))
 
 
 def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
     if desk is None:
         return None
     state = desk.state
-    policy, voter = foreseen or (None, None)
-    if voter and policy == state.voter_policy and voter[:2] == (state.id, state.epoch):
+    policy, kind, voter = foreseen or (None, None, None)
+    known = (policy, kind) == (state.voter_policy, state.kind)
+    if voter and known and voter[:2] == (state.id, state.epoch):
         return voter
     try:
-        key = voter_key(state.id, state.voter_policy, cast.identity)
+        key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
     except errors.PollError as error:
         return error
     return VoterIn(state.id, state.epoch, key)

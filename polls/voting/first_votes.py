@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from polls import errors
 from polls.identity.voters import voter_key
-from polls.rules.ballot import BallotError, read_ballot
+from polls.rules.ballot import BallotError, read_ballot, slot_of
 from polls.rules.deciding import Verdict
 from polls.rules.poll import PollState, Status
 from polls.rules.tally import Tally
@@ -80,7 +80,7 @@ def presume(batch: Sequence[Cast]) -> Presumed | None:
             addition = additions[id(state)] = Addition(state, Tally.to_add())
         try:
             marks = read_ballot(state, body)
-            voter = voter_key(state.id, state.voter_policy, identity)
+            voter = voter_key(state.id, state.voter_policy, identity, slot_of(state, body))
         except (BallotError, errors.PollError):
             return None
         voters.add(voter)

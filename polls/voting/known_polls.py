@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from polls.refs import PollRef
-from polls.rules.kinds import Kind
+from polls.rules.kinds import kind_of
 from polls.rules.poll import PollState, VoterPolicy
 
 # What is changed past livepoll, by hand in the database, raises no revision: it is seen when a
@@ -44,4 +44,4 @@ def find(ref: PollRef) -> Known | None:
 
 def _goes_by_rules(state: PollState) -> bool:
     """Not where a code has to be looked up, nor where totals are not one sum an option."""
-    return state.voter_policy != VoterPolicy.CODE and state.kind != Kind.RATING
+    return state.voter_policy != VoterPolicy.CODE and kind_of(state.kind).is_sum

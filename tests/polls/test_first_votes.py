@@ -16,7 +16,7 @@ from polls.identity.voters import Identity, voter_key
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
-from polls.rules.kinds import Kind
+from polls.rules.kinds import KINDS
 from polls.rules.tally import Tally
 from polls.selectors import get_states
 from polls.voting import abandoned, columns, known_polls, loop_postgresql
@@ -85,8 +85,8 @@ async def test_they_say_what_is_said_and_stored_under_the_lock(
 ) -> None:
     def make_polls() -> list[Poll]:
         return [
-            make_poll(kind.value, policy)
-            for kind in Kind
+            make_poll(kind, policy)
+            for kind in KINDS
             for policy in ("device", "open", "ip")
         ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
 from polls.rules.ballot import read_ballot
-from polls.rules.kinds import Kind
+from polls.rules.kinds import KINDS
 from polls.voting import columns, committer, first_votes, known_polls
 from polls.voting.ballot_box import commit
 from polls.voting.committer import Cast, record_votes
@@ -108,7 +108,7 @@ def some_casts(poll: Poll, chance: random.Random, number: int) -> list[Cast]:
 async def test_both_drivers_decide_alike(box: Watched) -> None:
     def make_polls() -> list[Poll]:
         policies = ("device", "code", "open", "account")
-        return [make_poll(kind.value, policy) for kind in Kind for policy in policies]
+        return [make_poll(kind, policy) for kind in KINDS for policy in policies]
 
     ours, theirs = await elsewhere(make_polls), await elsewhere(make_polls)
     seen: set[str] = set()
