@@ -19,8 +19,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 MAY_IMPORT_EVERY_ROOM = {"livepoll"}
 
-# The rules of counting, which can be read, tested and reused without a web framework.
-PURE = {"polls.rules.kinds.run_off", "polls.rules.kinds.rating"}
+# The rules, which can be read, tested and reused without a web framework.
+PURE_PACKAGE = "polls.rules"
 FRAMEWORKS = {
     "django",
     "rest_framework",
@@ -95,13 +95,18 @@ def test_declared_imports_run_one_way() -> None:
     assert [room for room in rooms() if reaches(room, room)] == []
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
-def test_a_pure_module_knows_no_framework_and_no_impure_neighbour(module: str) -> None:
-    path = ROOT / Path(*module.split(".")).with_suffix(".py")
+def is_pure(module: str) -> bool:
+    return module == PURE_PACKAGE or module.startswith(f"{PURE_PACKAGE}.")
+
+
+@pytest.mark.parametrize(
+    "path", [path for module, path in modules("polls") if is_pure(module)], ids=lambda one: one.stem
+)
+def test_a_pure_module_knows_no_framework_and_no_impure_neighbour(path: Path) -> None:
     breaches = [
         f"line {line}: {target}"
         for line, target in imports(path)
         if target.split(".")[0] in FRAMEWORKS
-        or (target.split(".")[0] in rooms() and target.rpartition(".")[0] not in PURE)
+        or (target.split(".")[0] in rooms() and not is_pure(target))
     ]
     assert breaches == []
