@@ -10,6 +10,7 @@ from polls.models import Option, Poll, Vote
 from polls.results.reader import Question, reader
 from polls.rules.kinds import kind_of
 from polls.rules.times import iso
+from polls.selectors import state_of
 
 _CHUNK = 5_000
 
@@ -42,7 +43,7 @@ def result_rows(
 def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
     """A header, then every vote event in order. Nothing that tells a voter.
 
-    Epochs in which fewer than `min_voters` have voted are left out.
+    Epochs in which too few have voted to show any numbers are left out.
     """
     kind = kind_of(poll.kind)
     retracted = ("",) * len(kind.vote_columns)
@@ -61,7 +62,8 @@ def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
 
 
 def _epochs_to_show(poll: Poll) -> list[int]:
+    state = state_of(poll)
     voters = (
         Vote.objects.filter(poll=poll, is_current=True).values("epoch").annotate(n=Count("seq"))
     )
-    return [row["epoch"] for row in voters if row["n"] >= poll.min_voters]
+    return [row["epoch"] for row in voters if not state._replace(voters=row["n"]).is_withheld]

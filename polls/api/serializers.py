@@ -159,6 +159,11 @@ class PollFields(serializers.Serializer[Any]):
             self._refuse(error.field, str(error), error.code)
         fields |= zip(_CHOICE_FIELDS, bounds, strict=True)
 
+    def check_policy(self, kind: str, policy: str, number: int) -> None:
+        """A voter code is known by the key of its one vote: see `identity.voter_codes`."""
+        if policy == VoterPolicy.CODE and kind_of(kind).most_votes(number) > 1:
+            self._refuse("voter_policy", f"Voters of a {kind} poll have several votes each.")
+
     def check_options(self, kind: str, number: int) -> None:
         """Check whether a poll of this kind can have so many options."""
         try:
@@ -179,6 +184,7 @@ class PollCreateSerializer(PollFields):
         kind = fields.setdefault("kind", DEFAULT_KIND)
         fields["options"] = [option["text"] for option in fields.get("options", ())]
         self.check_choices(kind, fields, len(fields["options"]))
+        self.check_policy(kind, fields.get("voter_policy", ""), len(fields["options"]))
         fields["is_draft"] = fields.pop("draft", False)
         return fields
 
@@ -206,6 +212,8 @@ class PollUpdateSerializer(PollFields):
             fields |= rules
         elif "options" in fields:
             self.check_options(poll.kind, number)
+        policy = fields.get("voter_policy", poll.voter_policy)
+        self.check_policy(fields.get("kind", poll.kind), policy, number)
         return fields
 
 

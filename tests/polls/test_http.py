@@ -215,8 +215,8 @@ def test_another_host_is_refused(owner: Person, host: str) -> None:
         ("polls.http.vote.parse_ref", "POST", "votes/"),
         ("polls.http.vote.vote_object", "POST", "votes/"),
         ("polls.http.results.parse_ref", "GET", "results/"),
-        ("polls.results.results_json.reader.read_polls", "GET", "results/"),
-        ("polls.results.results_json.reader.read_polls", "GET", "votes/me/"),
+        ("polls.results.reader.read_polls", "GET", "results/"),
+        ("polls.results.reader.read_polls", "GET", "votes/me/"),
     ],
 )
 def test_a_bug_of_ours_is_a_problem_without_a_trace(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from polls.rules.kinds.kind import JsonSchema, Kind, Marks, require_number
-from polls.rules.poll import PollState
 from polls.rules.refusals import BallotError, Refusal
 
 if TYPE_CHECKING:
+    from polls.rules.poll import PollState
     from polls.rules.tally import Tally
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from polls.rules.limits import LIMITS
-from polls.rules.poll import PollState
 from polls.rules.refusals import BallotError, Refusal
 
 if TYPE_CHECKING:
+    from polls.rules.poll import PollState
     from polls.rules.tally import Tally
 
 # A ballot's marks as they are stored, JSON as it stands: option ids, texts, or a number for
@@ -126,6 +126,13 @@ class Kind(ABC):
 
     # A vote
 
+    def most_votes(self, options: int) -> int:
+        """How many votes one voter can have in a poll with so many options: different slots.
+
+        Results are withheld until more have been counted than `min_voters` - 1 voters can have.
+        """
+        return 1
+
     @abstractmethod
     def read(self, state: PollState, body: Mapping[str, Any]) -> Marks:
         """The marks in a vote's body, normalised. On the way of every vote: about 1 µs.
@@ -139,8 +146,8 @@ class Kind(ABC):
     def slot(self, body: Mapping[str, Any]) -> str:
         """Which of one voter's votes this is, for kinds in which a voter has several.
 
-        One vote counts for each voter and slot, and may be changed by itself. "", one vote a
-        voter, where nothing else is said; also for bodies that `read` refuses.
+        One vote counts for each voter and slot, and may be changed by itself. For bodies that
+        `read` takes there are at most `most_votes` slots; for others it may be any.
         """
         return ""
 

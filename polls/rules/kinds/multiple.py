@@ -1,10 +1,14 @@
 """Multiple choice: any number of options, whose order means nothing."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from polls.rules.kinds.choices import ChoicesKind
-from polls.rules.poll import PollState
+
+if TYPE_CHECKING:
+    from polls.rules.poll import PollState
 
 
 class Multiple(ChoicesKind):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from polls.rules.kinds.choices import ChoicesKind
 from polls.rules.kinds.kind import JsonSchema, Marks
 from polls.rules.kinds.run_off import TIE_RULES, RankedCount
-from polls.rules.poll import PollState
 
 if TYPE_CHECKING:
+    from polls.rules.poll import PollState
     from polls.rules.tally import Tally
 
 _OPTION_OR_NULL = {"type": ["integer", "null"]}

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from polls.rules.kinds.kind import Bar, JsonSchema, Kind, Marks, require_number
 from polls.rules.limits import MAX_STARS
-from polls.rules.poll import PollState
 from polls.rules.refusals import BallotError, Refusal
 
 if TYPE_CHECKING:
+    from polls.rules.poll import PollState
     from polls.rules.tally import Tally
 
 

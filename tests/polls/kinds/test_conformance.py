@@ -172,6 +172,14 @@ def test_any_other_body_is_refused_for_a_reason_that_clients_know(
         assert refusal.detail
 
 
+@given(st.data())
+def test_a_voter_has_no_more_slots_than_it_says(kind: Kind, data: st.DataObject) -> None:
+    state = state_of_kind(kind.name)
+    bodies = data.draw(st.lists(BODIES[kind.name], max_size=12))
+    slots = {slot_of(state, body) for body in bodies}
+    assert len(slots) <= kind.most_votes(len(state.counts))
+
+
 def test_an_empty_body_and_a_retraction_have_no_slot(kind: Kind) -> None:
     state = state_of_kind(kind.name)
     assert slot_of(state, {}) == slot_of(state, None) == ""

@@ -80,6 +80,31 @@ def test_an_answer_may_be_changed_without_touching_the_other(owner: Person, vote
     ]
 
 
+def test_one_voter_s_several_votes_do_not_give_them_away(
+    owner: Person, voter: Person, neighbour: Person
+) -> None:
+    poll = owner.make_poll(kind="retro", options=[], min_voters=2)
+    say(voter, poll, "liked", "the cake")
+    say(voter, poll, "missed", "tea")
+    assert owner.results(poll)["withheld"] is True
+    path = f"/api/v1/polls/{poll['id']}/export/votes.csv"
+    assert refusal(owner.get(path, owner.key_of(poll))) == (403, "results_hidden")
+    say(neighbour, poll, "liked", "the cake")
+    assert owner.results(poll)["withheld"] is False
+    assert len(owner.get(path, owner.key_of(poll)).text.splitlines()) == 4
+
+
+def test_a_voter_code_is_one_vote(owner: Person) -> None:
+    poll = {"question": "How was it?", "kind": "retro", "voter_policy": "code"}
+    wrong = [("voter_policy", "invalid")]
+    assert field_errors(owner.post("/api/v1/polls/", poll)) == wrong
+    made = owner.make_poll(kind="retro", options=[])
+    answer = owner.patch(
+        f"/api/v1/polls/{made['id']}/", {"voter_policy": "code"}, owner.key_of(made)
+    )
+    assert field_errors(answer) == wrong
+
+
 def test_the_options_of_other_kinds_are_as_necessary_as_before(owner: Person) -> None:
     poll = {"question": "Red or green?"}
     assert field_errors(owner.post("/api/v1/polls/", poll)) == [("options", "min_length")]
