@@ -24,6 +24,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from livepoll.health import healthz, readyz  # noqa: E402
+from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import RateLimits  # noqa: E402
 from livepoll.request_guard import guarded  # noqa: E402
@@ -31,7 +32,6 @@ from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
 from polls.http.vote import cast_vote  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
-from realtime.lifespan import lifespan  # noqa: E402
 from realtime.memory import freeze_startup_objects  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
 

@@ -7,7 +7,7 @@ import orjson
 from django.db.models import Count
 
 from polls.models import Option, Poll, Vote
-from polls.results.reader import Question, reader
+from polls.results.reader import PollQuery, reader
 from polls.rules.kinds import kind_of
 from polls.rules.times import iso
 from polls.selectors import state_of
@@ -19,7 +19,7 @@ VOTE_COLUMNS = ("epoch", "seq", "cast_at", "counted", "replaces")  # and those o
 
 def results_of_poll(poll: Poll) -> dict[str, Any]:
     """The results object, as REST shows it to the owner."""
-    reading = reader.ask_sync(Question(poll.id, results=True))
+    reading = reader.read_sync(PollQuery(poll.id, results=True))
     assert reading.results is not None
     results: dict[str, Any] = orjson.loads(reading.results)
     return results

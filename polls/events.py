@@ -20,11 +20,11 @@ tallies_changed = Signal()
 poll_changed = Signal()
 
 
-def tell_tallies_changed(states: Sequence[PollState]) -> None:
+def publish_tallies_changed(states: Sequence[PollState]) -> None:
     _log_failures(tallies_changed.send_robust(sender=None, states=states))
 
 
-def tell_poll_changed(poll_id: UUID, *, deleted: bool = False) -> None:
+def publish_poll_changed(poll_id: UUID, *, deleted: bool = False) -> None:
     _log_failures(poll_changed.send_robust(sender=None, poll_id=poll_id, deleted=deleted))
 
 

@@ -13,8 +13,7 @@ from polls.models import Poll, Vote
 from polls.rules.poll import PollState
 from polls.rules.tally import Tally, count_ballots
 from polls.selectors import state_of
-from polls.voting import vote_store
-from polls.voting.vote_transaction import tell
+from polls.voting import sql
 
 _CHUNK = 5_000
 
@@ -59,7 +58,7 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
         if found and fix:
             _write(state, tally, last["last"])
     if found and fix:
-        events.tell_poll_changed(poll_id)
+        events.publish_poll_changed(poll_id)
     return found
 
 
@@ -84,6 +83,5 @@ def _write(state: PollState, tally: Tally, last_seq: int) -> None:
         version=last_seq, voters=tally.voters, votes=tally.votes,
         counts=tally.counts, stars=tally.stars,
     )  # fmt: skip
-    for statement in vote_store.save_tallies([counted]):
-        tell(*statement)
+    sql.save_totals([counted])
     Poll.objects.filter(id=state.id).update(revision=state.revision + 1)

@@ -1,6 +1,6 @@
-"""Every read of polls and votes. Synchronous; the doors read through `reading`."""
+"""Every read of polls and votes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,12 +8,11 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from polls.database.async_connection import AsyncConnection
 from polls.errors import PollNotFound
 from polls.models import Option, Poll, Vote
 from polls.refs import PollRef, parse_ref, polls_named
 from polls.rules.poll import PollState, Status
-from polls.voting.state_rows import states_from, states_query
-from polls.voting.vote_transaction import query
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,41 @@ _TIMELINE_POINTS = 80
 
 
 def get_states(refs: Collection[PollRef]) -> list[PollState]:
-    """The states of those polls that exist. One query."""
-    asked = states_query(refs)
-    return states_from(query(asked.sql, asked.parameters))
+    """The states of those polls that exist, in id order. One query."""
+    return _states(Poll.objects.filter(polls_named(refs)))
+
+
+def lock_states(refs: Collection[PollRef]) -> list[PollState]:
+    """The same, each poll locked until the transaction ends, in id order."""
+    return _states(Poll.objects.filter(polls_named(refs)).select_for_update())
+
+
+def _states(polls: "QuerySet[Poll]") -> list[PollState]:
+    rows = polls.order_by("id").values_list(*PollState._fields)
+    return [PollState._make(row) for row in rows]
+
+
+# The id as text, which `parse_ref` turns into the very object that a request named the poll by.
+_FETCH_STATES = f"""SELECT id::text, {", ".join(PollState._fields[1:])} FROM polls_poll
+    WHERE id = ANY ($1::uuid[]) OR code = ANY ($2::text[])"""  # noqa: S608 (names of columns)
+
+
+async def fetch_states(connection: AsyncConnection, refs: Iterable[PollRef]) -> list[PollState]:
+    """The states of those polls that exist, on a connection of the event loop's own."""
+    ids: list[UUID] = []
+    codes: list[str] = []
+    for ref in refs:
+        if isinstance(ref, str):
+            codes.append(ref)
+        else:
+            ids.append(ref)
+    rows = await connection.fetch(_FETCH_STATES, ids, codes)
+    return [PollState(parse_ref(row[0]), *row[1:]) for row in rows]  # type: ignore[arg-type]
+
+
+def by_ref(states: Iterable[PollState]) -> dict[PollRef, PollState]:
+    """States by id and by join code."""
+    return {ref: state for state in states for ref in (state.id, state.code)}
 
 
 def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:

@@ -95,7 +95,7 @@ def _locked(poll_id: UUID) -> Iterator[Poll]:
         if changed:
             poll.revision += 1
             poll.save(update_fields=[*changed, "revision"])
-            transaction.on_commit(partial(events.tell_poll_changed, poll_id), robust=True)
+            transaction.on_commit(partial(events.publish_poll_changed, poll_id), robust=True)
 
 
 def _fields_of(poll: Poll) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def seal_polls(poll_ids: Collection[UUID], now: datetime) -> None:
             closed_at=F("closes_at"), revision=F("revision") + 1
         )
         if sealed:
-            events.tell_poll_changed(poll_id)
+            events.publish_poll_changed(poll_id)
 
 
 def reset_poll(poll_id: UUID) -> Poll:
@@ -204,7 +204,8 @@ def delete_poll(poll_id: UUID) -> None:
     """
     with transaction.atomic():
         lock_poll(poll_id).delete()
-        transaction.on_commit(partial(events.tell_poll_changed, poll_id, deleted=True), robust=True)
+        publish = partial(events.publish_poll_changed, poll_id, deleted=True)
+        transaction.on_commit(publish, robust=True)
 
 
 # What may be edited at any time, and what only while nobody has voted.

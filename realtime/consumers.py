@@ -23,7 +23,7 @@ from polls.http.sender import is_allowed_origin
 from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_NAME
 from polls.refs import parse_ref
-from polls.results.reader import Question, reader
+from polls.results.reader import PollQuery, reader
 from polls.rules.limits import LIMITS
 from polls.rules.poll import Visibility, VoterPolicy
 from realtime import frames, wire
@@ -196,7 +196,7 @@ class PollConsumer(_BareConsumer):
             return
         self.watcher.identity = caller.known_identity(voter_code)
         if state.results_visibility != Visibility.ALWAYS:
-            reading = await reader.ask(Question(state.id, identity=self.watcher.identity))
+            reading = await reader.read(PollQuery(state.id, identity=self.watcher.identity))
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
 
     def _address(self) -> str:

@@ -20,10 +20,8 @@ from django.conf import settings
 
 from polls.errors import PollError, PollNotFound
 from polls.refs import PollRef
-from polls.results.loop_reader import close_loop_reader
-from polls.results.reader import Question, Reading, reader
+from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.poll import PollState
-from polls.voting.ballot_box import ballot_box
 from realtime import messages, metrics
 from realtime.close_codes import CloseCode
 from realtime.memory import release_memory
@@ -143,7 +141,7 @@ class Hub:
     # Rooms
 
     async def _open(self, ref: PollRef) -> Room:
-        reading = await reader.ask(Question(ref, details=True, results=True))
+        reading = await reader.read(PollQuery(ref, details=True, results=True))
         room = self._rooms.get(reading.state.id)
         if room is None:
             room = Room(reading, settings.BROADCAST_INTERVAL_MS / 1000, self._refresh)
@@ -165,7 +163,7 @@ class Hub:
 
     async def _read_again(self, room: Room) -> None:
         try:
-            reading = await reader.ask(Question(room.id, details=True, results=True))
+            reading = await reader.read(PollQuery(room.id, details=True, results=True))
         except PollNotFound:
             self._end(room)
         except PollError as error:  # the reconciling loop will come by again
@@ -250,7 +248,7 @@ class Hub:
             watched = [room for room in self._rooms.values() if room.watchers]
             self._count_watching(watched, interval)
             readings = await asyncio.gather(
-                *(reader.ask(Question(room.id)) for room in watched), return_exceptions=True
+                *(reader.read(PollQuery(room.id)) for room in watched), return_exceptions=True
             )
             metrics.LAG.set(_lag(watched, readings))
             for room, reading in zip(watched, readings, strict=True):
@@ -282,7 +280,7 @@ class Hub:
             watchers = []
         room.voters_known_at = (room.state.epoch, room.state.version)
         readings = await asyncio.gather(
-            *(reader.ask(Question(room.id, identity=one.identity)) for one in watchers),
+            *(reader.read(PollQuery(room.id, identity=one.identity)) for one in watchers),
             return_exceptions=True,
         )
         for watcher, reading in zip(watchers, readings, strict=True):
@@ -366,10 +364,8 @@ def hub_if_running() -> Hub | None:
 
 
 async def stop_hub() -> None:
-    """End the hub, and whatever else of ours hangs on the event loop."""
+    """Close every socket of this process as restarting."""
     global _hub
     hub, _hub = _hub, None
-    close_loop_reader()
-    ballot_box.close_loop_box()
     if hub is not None:
         await hub.stop()

@@ -10,7 +10,8 @@ from uuid import UUID
 from polls.identity.voters import Identity
 from polls.models import Poll
 from polls.services import create_poll
-from polls.voting.committer import Cast, record_votes
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast
 from replay.preflib import read_preflib
 
 SAMPLE_POLL_ID = UUID("ba110755-2009-4000-8000-b0112094570f")

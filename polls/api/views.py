@@ -34,12 +34,12 @@ from polls.http.vote import cast_vote, vote_object
 from polls.identity.owners import is_owner
 from polls.identity.voters import mint_device, token_of
 from polls.models import Poll
-from polls.results.reader import Question, reader
+from polls.results.reader import PollQuery, reader
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
 from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
-from polls.voting.committer import Cast
+from polls.voting.vote import Cast
 
 
 class PollListView(APIView):
@@ -192,7 +192,7 @@ class MyVoteView(APIView):
     )
     def get(self, request: Request, ref: str) -> Response:
         identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
-        reading = reader.ask_sync(Question(ref_of(ref), identity=identity))
+        reading = reader.read_sync(PollQuery(ref_of(ref), identity=identity))
         if reading.vote is None:
             raise errors.NotVoted
         return Response({"vote": vote_object(reading.vote, reading.state.kind)})
@@ -211,7 +211,7 @@ class MyVoteView(APIView):
     def delete(self, request: Request, ref: str) -> Response:
         identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
         cast = Cast(ref_of(ref), identity, None)
-        outcome = ballot_box.ask_sync(cast)
+        outcome = ballot_box.cast_sync(cast)
         if outcome.error is not None:
             raise outcome.error
         return Response(status=204)
@@ -258,7 +258,7 @@ def _state_with_results(request: Request, ref: str) -> PollState:
     """
     caller = caller_of(request)
     identity = caller.known_identity(request.headers.get("Voter-Code"))
-    reading = reader.ask_sync(Question(ref_of(ref), identity=identity))
+    reading = reader.read_sync(PollQuery(ref_of(ref), identity=identity))
     state = reading.state
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     has_voted = reading.vote is not None

@@ -10,8 +10,7 @@ from polls.http.response import answer_headers, refuse, respond
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
-from polls.results.loop_reader import read_results
-from polls.results.reader import Question, Reading, reader
+from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.poll import Visibility, may_see_results
 
 # Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
@@ -51,15 +50,15 @@ async def _read(request: RawRequest) -> Reading:
     parsed = parse_ref(request.poll_ref)
     if parsed is None:
         raise errors.PollNotFound
-    reading = await read_results(parsed)
+    reading = await reader.read(PollQuery(parsed, results=True))
     state = reading.state
     if state.results_visibility == Visibility.ALWAYS:
         return reading
     caller = caller or request.caller()
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     if not owner and state.results_visibility == Visibility.AFTER_VOTE:
-        reading = await reader.ask(
-            Question(
+        reading = await reader.read(
+            PollQuery(
                 parsed,
                 results=True,
                 identity=caller.known_identity(request.header(b"voter-code")),

@@ -20,7 +20,7 @@ from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
-from polls.results.reader import Question, reader
+from polls.results.reader import PollQuery, reader
 from polls.results.results_json import results_of
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import kind_of
@@ -28,8 +28,7 @@ from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Visibility, may_see_results
 from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
-from polls.voting.committer import Cast, Outcome
-from polls.voting.vote_store import StoredVote
+from polls.voting.vote import Cast, Outcome, StoredVote
 
 _Answer = tuple[int, bytes]  # status and body
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
@@ -76,7 +75,7 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     if not caller.token:
         headers.append((b"set-cookie", _cookie(token, request.is_secure)))
     answer = partial(_answer, caller, token.encode())
-    answered: _Answer | Outcome = await ballot_box.ask(Cast(parsed, identity, body), answer)
+    answered: _Answer | Outcome = await ballot_box.cast(Cast(parsed, identity, body), answer)
     if isinstance(answered, Outcome):
         assert answered.state is not None
         answered = answer(answered, await _counted_results(answered.state))
@@ -151,7 +150,7 @@ def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | Non
 async def _counted_results(state: PollState) -> bytes:
     """The results of a kind that needs ballots, which other processes may have recorded."""
     try:
-        reading = await reader.ask(Question(state.id, results=True))
+        reading = await reader.read(PollQuery(state.id, results=True))
     except errors.PollError:  # the vote is committed: nothing after that may refuse it
         return b"null"
     assert reading.results is not None

@@ -1,37 +1,39 @@
-"""Group reading: requests for a poll's state that arrive together share one query.
+"""The reader: requests for a poll's state that arrive together share one query.
 
-Every answer is read from the database after it was asked for, so it is never older than
-a vote that was acknowledged before, by whichever process. Polls that the clock has
-closed are sealed first, so `final` is final.
+Every answer is read from the database after it was asked for, so it is never older than a vote
+that was acknowledged before, by whichever process. Polls that the clock has closed are sealed
+first, so `final` is final. On PostgreSQL a busy event loop reads plain results itself.
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, connection
 
 from polls import errors, selectors, services
+from polls.database.async_connection import AsyncConnection
+from polls.database.batches import Batches
+from polls.database.pending import Pending, settle
 from polls.identity.voters import Identity, voter_key
 from polls.refs import PollRef
 from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
 from polls.rules.poll import PollState, Status
 from polls.selectors import PollDetails
-from polls.voting import vote_store
-from polls.voting.group_worker import GroupWorker
-from polls.voting.vote_store import StoredVote, VoterIn
-from polls.voting.vote_transaction import answer
+from polls.voting import sql
+from polls.voting.vote import StoredVote, Voter
 
 logger = logging.getLogger(__name__)
 
 _CAPACITY = 50_000
-_ROUND_SIZE = 2_000
+_BATCH_SIZE = 2_000
 
 
-class Question(NamedTuple):
-    """What somebody wants to know of a poll.
+class PollQuery(NamedTuple):
+    """What is asked of a poll.
 
     Args:
         details: also what the poll says, not only its tally and state.
@@ -44,11 +46,16 @@ class Question(NamedTuple):
     results: bool = False
     identity: Identity | None = None
 
+    @property
+    def is_for_results(self) -> bool:
+        """Whether it is for results and nothing else."""
+        return self.results and not self.details and self.identity is None
+
 
 class Reading(NamedTuple):
     """A poll as it was at one moment; what was not asked for is None.
 
-    `results` is the JSON object of `results.results_of`, as bytes, and `tag` its ETag: the
+    `results` is the JSON object of `results_json.results_of`, as bytes, and `tag` its ETag: the
     version and whatever else changes it.
     """
 
@@ -64,15 +71,15 @@ _ballot_counts = BallotCounts()
 _results_cache = ResultsCache()
 
 
-def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
-    """Answer all questions with one query, and one more for each kind of extra.
+def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
+    """Answer all of these with one query, and one or two more for each kind of extra.
 
     Returns:
-        A Reading a question, or PollNotFound, in the same order.
+        A Reading each, or PollNotFound, in the same order.
     """
     now = datetime.now(UTC)
-    asked = set(questions)
-    states = _read_sealed({question.ref for question in asked}, now)
+    asked = set(queries)
+    states = _sealed_states({query.ref for query in asked}, now)
     shown = {states[one.ref].id: states[one.ref] for one in asked
              if one.results and one.ref in states}  # fmt: skip
     results = _results_cache.encoded(
@@ -80,8 +87,8 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
     )
     wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
-    votes = _read_votes([one for one in asked if one.identity is not None], states)
-    answers = {
+    votes = _current_votes([one for one in asked if one.identity is not None], states)
+    readings = {
         one: Reading(
             state,
             state.status_at(now),
@@ -93,11 +100,15 @@ def read_polls(questions: Sequence[Question]) -> list[Reading | BaseException]:
         for one in asked
         if (state := states.get(one.ref))
     }
-    return [answers.get(question) or errors.PollNotFound() for question in questions]
+    return [readings.get(query) or errors.PollNotFound() for query in queries]
 
 
-def reading_at_hand(state: PollState, now: datetime) -> Reading | None:
-    """The reading of a state just read, with results, where this process has those."""
+def _tag_of(state: PollState, status: Status) -> bytes:
+    return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
+
+
+def _at_hand(state: PollState, now: datetime) -> Reading | None:
+    """A state just read, with results, where this process has those. No I/O."""
     status = state.status_at(now)
     results = _results_cache.held(state, status)
     if results is None:
@@ -105,57 +116,90 @@ def reading_at_hand(state: PollState, now: datetime) -> Reading | None:
     return Reading(state, status, results, tag=_tag_of(state, status))
 
 
-def _tag_of(state: PollState, status: Status) -> bytes:
-    return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
-
-
-def _read_sealed(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
+def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
     found = selectors.get_states(refs)
     due = [state.id for state in found if state.needs_sealing(now)]
     if due:
         services.seal_polls(due, now)
         found = selectors.get_states(refs)
-    states: dict[PollRef, PollState] = {}
-    for state in found:
-        states[state.id] = states[state.code] = state
-    return states
+    return selectors.by_ref(found)
 
 
-def _read_votes(
-    questions: Sequence[Question], states: dict[PollRef, PollState]
-) -> dict[Question, StoredVote]:
+def _current_votes(
+    queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
+) -> dict[PollQuery, StoredVote]:
     voters = {
-        question: voter
-        for question in questions
-        if (voter := _voter_of(question, states.get(question.ref)))
+        query: voter for query in queries if (voter := _voter_of(query, states.get(query.ref)))
     }
-    found = {
-        VoterIn(vote.poll_id, vote.epoch, vote.voter): vote
-        for vote in answer(vote_store.current_votes(set(voters.values())))
-    }
-    return {question: found[voter] for question, voter in voters.items() if voter in found}
+    votes = sql.current_votes(set(voters.values()))
+    return {query: votes[voter] for query, voter in voters.items() if voter in votes}
 
 
-def _voter_of(question: Question, state: PollState | None) -> VoterIn | None:
-    if question.identity is None or state is None:
+def _voter_of(query: PollQuery, state: PollState | None) -> Voter | None:
+    if query.identity is None or state is None:
         return None
     try:
-        key = voter_key(state.id, state.voter_policy, question.identity)
+        key = voter_key(state.id, state.voter_policy, query.identity)
     except errors.PollError:
         return None
-    return VoterIn(state.id, state.epoch, key)
+    return Voter(state.id, state.epoch, key)
 
 
-def _work(questions: Sequence[Question]) -> Sequence[Reading | BaseException]:
+def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:
     for _ in range(2):
         try:
-            return read_polls(questions)
+            return read_polls(queries)
         except (OperationalError, InterfaceError) as error:
             logger.info("reading again after: %s", error)
             connection.close()
-    return [errors.Overloaded("The database is away; try again.") for _ in questions]
+    return [errors.Overloaded("The database is away; try again.") for _ in queries]
 
 
-reader: GroupWorker[Question, Reading] = GroupWorker(
-    "reader", _work, capacity=_CAPACITY, round_size=_ROUND_SIZE
-)
+async def _answer_at_hand(
+    connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
+) -> list[Pending[PollQuery, Reading]]:
+    """Answer what needs no more than the polls' states; returns the rest: polls to be sealed, and
+    results that this process has not at hand. One query."""
+    refs = {pending.item.ref for pending in batch}
+    states = selectors.by_ref(await selectors.fetch_states(connection, refs))
+    now = datetime.now(UTC)
+    answers: dict[PollRef, Reading | errors.PollNotFound | None] = {}
+    for ref in refs:
+        state = states.get(ref)
+        if state is None:
+            answers[ref] = errors.PollNotFound()
+        else:
+            answers[ref] = None if state.needs_sealing(now) else _at_hand(state, now)
+    left = []
+    for pending in batch:
+        answer = answers[pending.item.ref]
+        if answer is None:
+            left.append(pending)
+        else:
+            settle([(pending, answer)])
+    return left
+
+
+class Reader(Batches[PollQuery, Reading]):
+    """Reads polls for event loops and threads."""
+
+    def __init__(self, *, capacity: int, batch_size: int) -> None:
+        super().__init__(
+            "reader", _read_or_heal, lambda: _answer_at_hand,
+            capacity=capacity, batch_size=batch_size,
+        )  # fmt: skip
+
+    def read(self, query: PollQuery) -> "asyncio.Future[Reading]":
+        """To be awaited on the running event loop.
+
+        Raises (when awaited):
+            PollNotFound, Overloaded
+        """
+        return self.ask(query, by_lane=query.is_for_results)
+
+    def read_sync(self, query: PollQuery) -> Reading:
+        """The same from a thread without an event loop."""
+        return self.ask_sync(query)
+
+
+reader = Reader(capacity=_CAPACITY, batch_size=_BATCH_SIZE)

@@ -1,68 +1,126 @@
-"""Deciding and storing votes under their polls' locks, whatever they are.
+"""The committer decides and stores any batch of votes, on any database: lock, decide, write.
 
-A batch is one transaction. Under each poll's lock every vote is decided by the rules of
-`domain`, gets the poll's next `seq`, and moves the tally; the tally, the version and the
-votes are committed together or not at all. `first_votes` is the short way for most of them.
+A batch is one transaction. Under each poll's lock every vote is decided by `polls.rules`, gets the
+poll's next `seq` and moves the totals; votes, totals and version are committed together or not at
+all. `fast_lane` is the short way for first votes on PostgreSQL.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
 
-from polls import errors, events
-from polls.identity.voters import Identity, voter_key
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from polls import errors, events, metrics, selectors
+from polls.database.abandoned import end_abandoned
+from polls.identity.voters import voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
 from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
 from polls.rules.poll import PollState, VoterPolicy
 from polls.rules.tally import Tally
-from polls.voting import known_polls, vote_store
-from polls.voting.statement import Asking, Statement
-from polls.voting.vote_store import StoredVote, VoterIn
-from polls.voting.vote_transaction import answer, tell, vote_transaction
+from polls.voting import sql
+from polls.voting.vote import Cast, Outcome, StoredVote, Voter
+
+logger = logging.getLogger(__name__)
 
 
-class Cast(NamedTuple):
-    """A vote that wants to be counted; without a body, one that is to be taken back."""
+def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | BaseException]:
+    """Record a batch; heals a connection that died, and spares a bad vote's neighbours.
 
-    ref: PollRef
-    identity: Identity
-    body: Mapping[str, Any] | None
+    A commit whose answer was lost may have happened. Trying again is safe: a stored vote is
+    answered as repeated.
 
-
-class Outcome(NamedTuple):
-    """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
-
-    `state` is the poll as the batch left it, `decided_at` when that was; None when there is
-    no such poll.
+    Returns:
+        One Outcome a vote, same order, or the exception to answer with: Overloaded where the
+        database is away, ServerError for a vote that breaks.
     """
+    started = time.perf_counter()
+    try:
+        end_abandoned()
+        outcomes = record_votes(batch)
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        if may_retry:
+            return commit(batch, may_retry=False)
+        logger.warning("the database is away: %s", error)
+        metrics.count_outcomes([errors.Overloaded.code] * len(batch))
+        return [errors.Overloaded("The database is away; try again.") for _ in batch]
+    except Exception:
+        logger.exception("a batch of %d votes failed", len(batch))
+        if len(batch) > 1:
+            return [outcome for cast in batch for outcome in commit([cast])]
+        metrics.count_outcomes([errors.ServerError.code])
+        return [errors.ServerError()]
+    metrics.measure_batch(outcomes, time.perf_counter() - started)
+    return [*outcomes]
 
-    verdict: Verdict
-    vote: StoredVote | None = None
-    state: PollState | None = None
-    error: errors.PollError | None = None
-    decided_at: datetime | None = None
 
+def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
+    """Decide and store a batch of votes in one transaction; then `events.tallies_changed`.
 
-# Who casts a vote: a voter, a reason why not, or nobody because there is no such poll.
-_Voter = VoterIn | errors.PollError | None
+    Locks each poll concerned once, in id order, so that no two batches deadlock. At most six
+    queries a batch, however many votes and polls.
+
+    Args:
+        batch: votes in order of arrival; two of one voter are decided in that order.
+    Returns:
+        One Outcome a vote, same order: accepted (with seq), repeated, replaced, retracted or
+        refused.
+    Raises:
+        DatabaseError: nothing was stored. Where the connection broke at COMMIT, that is not known.
+    """
+    with transaction.atomic():
+        locked = [
+            LockedPoll(state) for state in selectors.lock_states({cast.ref for cast in batch})
+        ]
+        polls: dict[PollRef, LockedPoll] = {}
+        for poll in locked:
+            polls[poll.state.id] = polls[poll.state.code] = poll
+        now = datetime.now(UTC)
+        voters = _voters_of(batch, polls)
+        for voter, vote in sql.current_votes(
+            {one for one in voters if isinstance(one, Voter)}
+        ).items():
+            polls[voter.poll_id].current[voter.key] = vote
+        decided = [
+            _decide(cast, polls.get(cast.ref), voter, now)
+            for cast, voter in zip(batch, voters, strict=True)
+        ]
+        changed = [poll for poll in locked if poll.appended]
+        states = [poll.state_after() for poll in changed]
+        sql.supersede_votes([vote for poll in changed for vote in poll.superseded])
+        sql.append_votes([vote for poll in changed for vote in poll.appended.values()], now)
+        sql.save_totals(states)
+    if states:
+        events.publish_tallies_changed(states)
+    return [
+        outcome._replace(state=poll.state_after(), decided_at=now) if poll else outcome
+        for outcome, poll in zip(decided, map(polls.get, [cast.ref for cast in batch]), strict=True)
+    ]
 
 
 @dataclass(slots=True)
-class _Desk:
-    """One locked poll while a batch is being decided."""
+class LockedPoll:
+    """One poll under its lock while a batch is being decided.
+
+    Attributes:
+        current: the votes that count of voters in the batch, by voter key.
+        appended: new vote events by seq.
+        superseded: votes of earlier batches that count no more.
+    """
 
     state: PollState
-    tally: Tally
-    version: int
     current: dict[str, StoredVote] = field(default_factory=dict)
     appended: dict[int, StoredVote] = field(default_factory=dict)
     superseded: list[StoredVote] = field(default_factory=list)
+    tally: Tally = field(init=False)
+    _after: PollState | None = None
 
-    @classmethod
-    def open(cls, state: PollState) -> "_Desk":
-        return cls(state, Tally.of(state), state.version)
+    def __post_init__(self) -> None:
+        self.tally = Tally.of(self.state)
 
     def append(
         self, voter: str, marks: Marks | None, now: datetime, earlier: StoredVote | None
@@ -76,9 +134,9 @@ class _Desk:
                 self.appended[earlier.seq] = earlier._replace(is_current=False)
             else:
                 self.superseded.append(earlier)
-        self.version += 1
         vote = StoredVote(
-            self.state.id, self.state.epoch, self.version, voter, marks, now,
+            self.state.id, self.state.epoch, self.state.version + len(self.appended) + 1,
+            voter, marks, now,
             is_current=marks is not None, replaces=earlier.seq if earlier else None,
         )  # fmt: skip
         self.appended[vote.seq] = vote
@@ -87,179 +145,80 @@ class _Desk:
             self.current[voter] = vote
         return vote
 
-    def close(self) -> PollState:
-        """The poll's state after the batch, which is what its outcomes tell."""
-        tally = self.tally
-        self.state = self.state.with_totals(
-            self.version, tally.voters, tally.votes, tally.counts, tally.stars
-        )
-        return self.state
+    def state_after(self) -> PollState:
+        """The poll's state once the batch is committed; one object for all of its outcomes."""
+        if self._after is None:
+            tally, version = self.tally, self.state.version + len(self.appended)
+            self._after = self.state.with_totals(
+                version, tally.voters, tally.votes, tally.counts, tally.stars
+            )
+        return self._after
 
 
-class Decided(NamedTuple):
-    """What a batch comes to once `writes` are run and committed: then tell of `states`."""
-
-    outcomes: list[Outcome]
-    writes: list[Statement]
-    states: list[PollState]
-
-
-def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
-    """Decide and store a batch of votes in one transaction, waiting for the database.
-
-    Tells `events.tallies_changed` after COMMIT.
-
-    Raises:
-        DatabaseError: nothing of the batch was stored.
-    """
-    with vote_transaction():
-        decided = answer(decide_votes(batch))
-        for statement in decided.writes:
-            tell(*statement)
-    if decided.states:
-        events.tell_tallies_changed(decided.states)
-    return decided.outcomes
-
-
-def decide_votes(batch: Sequence[Cast]) -> Asking[Decided]:
-    """Decide a batch of votes; to be asked and stored in one transaction.
-
-    Locks each poll concerned once, in id order; four statements a batch, one more for voter
-    codes, and one for each vote that replaces an earlier one.
-
-    Args:
-        batch: votes in order of arrival; two of one voter are decided in that order.
-    Returns:
-        One Outcome a vote, same order: accepted (with seq), repeated, replaced,
-        retracted or refused.
-    """
-    foreseen = [_foresee(cast) for cast in batch]
-    # Not where a poll may be new: it could come between the lock and what is read with it.
-    looked_up = (
-        [] if None in foreseen else [one.voter.voter for one in foreseen if one and one.voter]
-    )
-    states, votes = yield from vote_store.lock_polls({cast.ref for cast in batch}, looked_up)
-    now = datetime.now(UTC)
-    known_polls.note(states)
-    opened = [_Desk.open(state) for state in states]
-    desks: dict[PollRef, _Desk] = {}
-    for desk in opened:
-        desks[desk.state.id] = desks[desk.state.code] = desk
-    at = [desks.get(cast.ref) for cast in batch]
-    voters = [
-        _voter_of(cast, desk, guess) for cast, desk, guess in zip(batch, at, foreseen, strict=True)
-    ]
-    voters = yield from _without_unusable_codes(voters, desks)
-    unforeseen = [
-        voter
-        for voter, guess in zip(voters, foreseen, strict=True)
-        if isinstance(voter, VoterIn)
-        and (votes is None or guess is None or guess.voter is not voter)
-    ]
-    for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):
-        concerned = desks.get(vote.poll_id)
-        if concerned is not None and concerned.state.epoch == vote.epoch:
-            concerned.current[vote.voter] = vote
-    decided = [
-        _decide(cast, desk, voter, now) for cast, desk, voter in zip(batch, at, voters, strict=True)
-    ]
-    changed = [desk for desk in opened if desk.appended]
-    after = [desk.close() for desk in changed]
-    writes = [
-        *vote_store.supersede_votes([vote for desk in changed for vote in desk.superseded]),
-        *vote_store.append_votes([vote for desk in changed for vote in desk.appended.values()]),
-        *vote_store.save_tallies(after),
-    ]
-    outcomes = [
-        Outcome(one.verdict, one.vote, desk.state, one.error, now) if desk else one
-        for one, desk in zip(decided, at, strict=True)
-    ]
-    return Decided(outcomes, writes, after)
-
-
-class _Foreseen(NamedTuple):
-    """Who casts a vote, if the poll is still what it was at the last batch; None: nobody."""
-
-    policy: str
-    kind: str
-    voter: VoterIn | None
-
-
-def _foresee(cast: Cast) -> _Foreseen | None:
-    """None where the poll was in no batch yet."""
-    known = known_polls.find(cast.ref)
-    if known is None:
-        return None
-    state = known.state
-    try:
-        key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
-    except errors.PollError:
-        return _Foreseen(state.voter_policy, state.kind, None)
-    return _Foreseen(state.voter_policy, state.kind, VoterIn(state.id, state.epoch, key))
-
-
-def _voter_of(cast: Cast, desk: _Desk | None, foreseen: _Foreseen | None) -> _Voter:
-    if desk is None:
-        return None
-    state = desk.state
-    policy, kind, voter = foreseen or (None, None, None)
-    known = (policy, kind) == (state.voter_policy, state.kind)
-    if voter and known and voter[:2] == (state.id, state.epoch):
-        return voter
-    try:
-        key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
-    except errors.PollError as error:
-        return error
-    return VoterIn(state.id, state.epoch, key)
-
-
-def _without_unusable_codes(
-    voters: list[_Voter], desks: dict[PollRef, _Desk]
-) -> Asking[list[_Voter]]:
-    by_code = {
-        one
-        for one in voters
-        if isinstance(one, VoterIn) and desks[one.poll_id].state.voter_policy == VoterPolicy.CODE
-    }
-    if not by_code:
+def _voters_of(
+    batch: Sequence[Cast], polls: dict[PollRef, LockedPoll]
+) -> list[Voter | errors.PollError | None]:
+    """Who casts each vote, why nobody may cast it, or None where there is no such poll."""
+    voters: list[Voter | errors.PollError | None] = []
+    by_code: set[Voter] = set()
+    for cast in batch:
+        poll = polls.get(cast.ref)
+        if poll is None:
+            voters.append(None)
+            continue
+        state = poll.state
+        try:
+            slot = slot_of(state, cast.body)
+            key = voter_key(state.id, state.voter_policy, cast.identity, slot)
+        except errors.PollError as error:
+            voters.append(error)
+            continue
+        voter = Voter(state.id, state.epoch, key)
+        voters.append(voter)
+        if state.voter_policy == VoterPolicy.CODE:
+            by_code.add(voter)
+    unusable = sql.unusable_codes(by_code)
+    if not unusable:
         return voters
-    unusable = yield from vote_store.unusable_codes(by_code)
-    return [errors.InvalidVoterCode() if one in unusable else one for one in voters]
+    return [errors.InvalidVoterCode() if voter in unusable else voter for voter in voters]
 
 
-def _decide(cast: Cast, desk: _Desk | None, voter: _Voter, now: datetime) -> Outcome:
-    if desk is None:
+def _decide(
+    cast: Cast, poll: LockedPoll | None, voter: Voter | errors.PollError | None, now: datetime
+) -> Outcome:
+    if poll is None:
         return Outcome(Verdict.REFUSED, error=errors.PollNotFound())
-    if not isinstance(voter, VoterIn):
+    if not isinstance(voter, Voter):
         return Outcome(Verdict.REFUSED, error=voter)
+    earlier = poll.current.get(voter.key)
     if cast.body is None:
-        return _decide_retraction(desk, voter.voter, now)
+        return _decide_retraction(poll, voter, earlier, now)
     try:
-        marks = read_ballot(desk.state, cast.body)
+        marks = read_ballot(poll.state, cast.body)
     except BallotError as problem:
-        closed = refusal_by_status(desk.state, now)
+        closed = refusal_by_status(poll.state, now)
         if closed and problem.refusal != Refusal.MALFORMED:
             return _refused(closed)
         return _refused(problem.refusal, problem.detail)
-    earlier = desk.current.get(voter.voter)
-    verdict = decide_vote(desk.state, now, marks, earlier.marks if earlier else None)
+    verdict = decide_vote(poll.state, now, marks, earlier.marks if earlier else None)
     if isinstance(verdict, Refusal):
         return _refused(verdict, vote=earlier)
     if verdict == Verdict.REPEATED:
         return Outcome(verdict, earlier)
-    return Outcome(verdict, desk.append(voter.voter, marks, now, earlier))
+    return Outcome(verdict, poll.append(voter.key, marks, now, earlier))
 
 
-def _decide_retraction(desk: _Desk, voter: str, now: datetime) -> Outcome:
-    earlier = desk.current.get(voter)
+def _decide_retraction(
+    poll: LockedPoll, voter: Voter, earlier: StoredVote | None, now: datetime
+) -> Outcome:
     if earlier is None:
         return Outcome(Verdict.REFUSED, error=errors.NotVoted())
-    refusal = refusal_by_status(desk.state, now)
+    refusal = refusal_by_status(poll.state, now)
     if refusal is not None:
         return _refused(refusal)
-    if not desk.state.vote_change:
+    if not poll.state.vote_change:
         return Outcome(Verdict.REFUSED, error=errors.VoteChangeOff())
-    return Outcome(Verdict.RETRACTED, desk.append(voter, None, now, earlier))
+    return Outcome(Verdict.RETRACTED, poll.append(voter.key, None, now, earlier))
 
 
 def _refused(refusal: Refusal, detail: str = "", vote: StoredVote | None = None) -> Outcome:

@@ -1,99 +1,180 @@
-"""First votes in one trip to the database, decided before the lock: optimistic concurrency control.
+"""First votes in one statement, decided before the lock: optimistic concurrency control.
 
-Most batches hold nothing but votes that count: one a voter, in open polls, by their rules. Such
-a batch is decided by what its polls were when they were last seen under their locks. One
-transaction then locks each poll, adds to whatever its totals are by now, gives the votes the
-seqs that follow, and commits; nobody is asked in between, so nobody waits for a lock longer than
-the database works. Of a poll whose epoch or revision is no longer the presumed one, nothing is
-stored. Whatever was presumed in vain is decided under the lock, by `recording`.
+Most votes are the first of their voter, in an open poll, by its rules. They are decided by what
+their polls were when they were last read. One statement, which is its own transaction, then takes
+each poll's row in id order where epoch and revision are still the same, adds to the totals as they
+are by now, gives the votes the seqs that follow, and stores them. Of a poll that has changed, and
+where a voter has voted before, it stores nothing: the committer decides.
+
+Why that is exact: docs/decisions/first-votes-in-one-trip.md.
 """
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+from uuid import UUID
 
 from polls import errors
 from polls.identity.voters import voter_key
-from polls.rules.ballot import BallotError, read_ballot, slot_of
+from polls.refs import PollRef
+from polls.rules.ballot import BallotError, Marks, read_ballot, slot_of
 from polls.rules.deciding import Verdict
-from polls.rules.poll import PollState, Status
+from polls.rules.kinds import kind_of
+from polls.rules.poll import PollState, Status, VoterPolicy
 from polls.rules.tally import Tally
-from polls.voting import known_polls
-from polls.voting.additions import Addition, add_first_votes, added_from
-from polls.voting.committer import Cast, Decided, Outcome
-from polls.voting.statement import Rows, Statement
-from polls.voting.vote_store import StoredVote
+from polls.voting.vote import Cast, Outcome, StoredVote
+
+# A poll's votes follow each other in the arrays, so nothing has to be joined with them.
+ADD_FIRST_VOTES = """WITH given AS (
+        SELECT $1::uuid[] AS voters, $2::integer[] AS epochs, $3::jsonb AS marks,
+            $4::timestamptz AS cast_at
+    ), saved AS (
+        UPDATE polls_poll AS poll SET version = version + t.added, voters = poll.voters + t.added,
+            votes = poll.votes + t.marks, counts = (
+                SELECT jsonb_object_agg(key, value::bigint + coalesce((t.counts -> key)::bigint, 0))
+                FROM jsonb_each(poll.counts))
+        FROM unnest($5::uuid[], $6::integer[], $7::integer[], $8::bigint[], $9::bigint[],
+            $10::bigint[], $11::jsonb[]) WITH ORDINALITY
+            AS t (id, epoch, revision, start, added, marks, counts, place)
+        WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision
+            AND NOT EXISTS (SELECT FROM given, unnest(voters, epochs) AS one (voter, epoch)
+                CROSS JOIN LATERAL (SELECT FROM polls_vote WHERE is_current
+                    AND voter = one.voter AND epoch = one.epoch LIMIT 1) AS earlier)
+        RETURNING place - 1 AS place, poll.id, poll.epoch, version, poll.voters, poll.votes,
+            poll.counts, start, added
+    ), stored AS (
+        INSERT INTO polls_vote
+            (poll_id, epoch, seq, voter, marks, cast_at, is_current, replaces)
+        SELECT id, epoch, version - added + nth, given.voters[start + nth],
+            given.marks -> (start + nth - 1)::integer, cast_at, true, NULL
+        FROM given, saved CROSS JOIN LATERAL generate_series(1, added) AS nth
+    ) SELECT place, version, voters, votes, counts FROM saved"""
 
 
 @dataclass(slots=True)
-class Presumed:
-    """A batch that counts if its polls are what they were. `statements` are a transaction."""
+class Addition:
+    """First votes of one poll, to be added if its epoch and revision are still those of `state`.
 
-    statements: list[Statement]
-    _additions: list[Addition]  # by place
-    _votes: list[tuple[Addition, int]]  # with the index there
-    _now: datetime
+    `tally` is of these votes alone; `numbers` are their places in the batch.
+    """
 
-    def decided(self, rows: Rows) -> tuple[Decided, list[int]]:
-        """What was stored, and which of the batch, counted from 0, were not.
+    state: PollState
+    tally: Tally
+    numbers: list[int] = field(default_factory=list)
+    voters: list[str] = field(default_factory=list)
+    marks: list[Marks] = field(default_factory=list)
+
+
+class FirstVotes:
+    """Those votes of a batch that can be stored by `ADD_FIRST_VOTES`. No I/O.
+
+    Args:
+        batch: votes in order of arrival.
+        known: polls as they were last read; votes of others are left out.
+        now: decides whether a poll is open, and is the votes' `cast_at`.
+    """
+
+    def __init__(
+        self, batch: Sequence[Cast], known: Mapping[PollRef, PollState], now: datetime
+    ) -> None:
+        self.now = now
+        self._additions = _additions(_single_votes(batch, known), now)
+
+    def __len__(self) -> int:
+        return sum(len(one.voters) for one in self._additions)
+
+    def arguments(self) -> list[Any]:
+        """The parameters of `ADD_FIRST_VOTES`; polls in the order of their ids, so that no two
+        batches deadlock."""
+        additions = self._additions
+        states = [one.state for one in additions]
+        added = [len(one.voters) for one in additions]
+        return [
+            [voter for one in additions for voter in one.voters],
+            [one.state.epoch for one in additions for _ in one.voters],
+            [marks for one in additions for marks in one.marks],
+            self.now,
+            [state.id for state in states],
+            [state.epoch for state in states],
+            [state.revision for state in states],
+            [0, *accumulate(added[:-1])],
+            added,
+            [one.tally.votes for one in additions],
+            [one.tally.counts for one in additions],
+        ]
+
+    def outcomes(self, rows: Iterable[Sequence[Any]]) -> dict[int, Outcome]:
+        """What was stored, by place in the batch.
 
         Args:
-            rows: what `statements` selected, when they are committed.
+            rows: what `ADD_FIRST_VOTES` selected: one a poll that was still the same.
         """
-        after: dict[int, PollState] = {}
-        for place, version, voters, votes, counts in added_from(rows):
-            presumed = self._additions[place].presumed
-            after[place] = presumed.with_totals(version, voters, votes, counts, None)
-        outcomes, missed = [], []
-        for number, (addition, index) in enumerate(self._votes):
-            state = after.get(addition.place)
-            if state is None:
-                missed.append(number)
-                continue
-            vote = StoredVote(
-                state.id, state.epoch, state.version - addition.tally.voters + index + 1,
-                addition.voters[index], addition.marks[index], self._now,
-            )  # fmt: skip
-            outcomes.append(Outcome(Verdict.ACCEPTED, vote, state, None, self._now))
-        return Decided(outcomes, [], [*after.values()]), missed
+        found: dict[int, Outcome] = {}
+        for place, version, voters, votes, counts in rows:
+            addition = self._additions[place]
+            state = addition.state.with_totals(version, voters, votes, counts, None)
+            first = version - len(addition.voters) + 1
+            for seq, (number, voter, marks) in enumerate(
+                zip(addition.numbers, addition.voters, addition.marks, strict=True), start=first
+            ):
+                vote = StoredVote(state.id, state.epoch, seq, voter, marks, self.now)
+                found[number] = Outcome(Verdict.ACCEPTED, vote, state, None, self.now)
+        return found
 
 
-def presume(batch: Sequence[Cast]) -> Presumed | None:
-    """The batch as first votes; None where it plainly is none, or too little is known of a poll.
+# A vote's place in the batch, its poll, and its ballot.
+_SingleVote = tuple[int, PollState, Mapping[str, Any] | None]
 
-    No I/O.
-    """
-    now, clock = datetime.now(UTC), time.monotonic()
-    additions: dict[int, Addition] = {}  # by the known poll's own id in memory
-    votes: list[tuple[Addition, int]] = []
-    voters: set[str] = set()
-    for ref, identity, body in batch:
-        known = known_polls.find(ref)
-        if known is None or body is None or clock >= known.trusted_until:
-            return None
-        state = known.state
-        addition = additions.get(id(state))
-        if addition is None:
-            if state.status_at(now) != Status.OPEN:
-                return None
-            addition = additions[id(state)] = Addition(state, Tally.to_add())
+
+def _single_votes(
+    batch: Sequence[Cast], known: Mapping[PollRef, PollState]
+) -> dict[str, _SingleVote | None]:
+    """By voter; None for one with several votes, which are to be decided in their order."""
+    found: dict[str, _SingleVote | None] = {}
+    for number, (ref, identity, body) in enumerate(batch):
+        state = known.get(ref)
+        if state is None:
+            continue
+        try:
+            voter = voter_key(state.id, state.voter_policy, identity, slot_of(state, body))
+        except errors.PollError:
+            continue
+        found[voter] = None if voter in found else (number, state, body)
+    return found
+
+
+def _additions(votes: Mapping[str, _SingleVote | None], now: datetime) -> list[Addition]:
+    """By poll, in the order of the polls' ids."""
+    additions: dict[UUID, Addition | None] = {}
+    for voter, vote in votes.items():
+        if vote is None:
+            continue
+        number, state, body = vote
+        if state.id in additions:
+            addition = additions[state.id]
+        else:
+            addition = Addition(state, Tally.to_add()) if _takes_first_votes(state, now) else None
+            additions[state.id] = addition
+        if addition is None or body is None:
+            continue
         try:
             marks = read_ballot(state, body)
-            voter = voter_key(state.id, state.voter_policy, identity, slot_of(state, body))
-        except (BallotError, errors.PollError):
-            return None
-        voters.add(voter)
-        votes.append((addition, len(addition.voters)))
+        except BallotError:
+            continue
+        addition.numbers.append(number)
         addition.voters.append(voter)
         addition.marks.append(marks)
         addition.tally.add(state.kind, marks)
-    if len(voters) < len(votes):
-        return None
-    by_id = {addition.presumed.id.int: addition for addition in additions.values()}
-    if len(by_id) < len(additions):  # by its code one is known as it was earlier
-        return None
-    in_order = [by_id[number] for number in sorted(by_id)]
-    for place, addition in enumerate(in_order):
-        addition.place = place
-    return Presumed(add_first_votes(in_order, now), in_order, votes, now)
+    by_id = [additions[poll_id] for poll_id in sorted(additions)]
+    return [addition for addition in by_id if addition is not None and addition.voters]
+
+
+def _takes_first_votes(state: PollState, now: datetime) -> bool:
+    """Not where a code has to be looked up, nor where totals are more than a sum an option."""
+    return (
+        state.voter_policy != VoterPolicy.CODE
+        and kind_of(state.kind).is_sum
+        and state.status_at(now) == Status.OPEN
+    )

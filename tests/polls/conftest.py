@@ -5,16 +5,11 @@ its own; the ballot box and the reader are real threads with their own connectio
 every test that uses `site` stands on a database with real transactions.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from tests.polls.people import Person, Site
-
-if TYPE_CHECKING:
-    from polls.models import Poll
-    from tests.polls.loop_boxes import Watched
 
 
 @pytest.fixture
@@ -58,19 +53,3 @@ def no_screens() -> Iterator[None]:
     events.poll_changed.disconnect(publisher.on_poll_changed)
     yield
     publisher.connect()
-
-
-@pytest.fixture
-async def box(monkeypatch: pytest.MonkeyPatch, poll: "Poll") -> AsyncIterator["Watched"]:
-    """A ballot box whose event loop has its own connection, and knows the test's poll."""
-    from polls.voting import known_polls, loop_connection
-    from polls.voting.ballot_box import commit
-    from tests.polls.loop_boxes import Watched
-
-    monkeypatch.setattr(loop_connection, "_ASKED_BEFORE_CONNECTING", 1)
-    monkeypatch.setattr(loop_connection, "_RECONNECT_SECONDS", 0)
-    monkeypatch.setattr(known_polls, "_TRUSTED_SECONDS", 60.0)
-    found = Watched("box", commit, capacity=1000, round_size=50)
-    await found.connect(poll)
-    yield found
-    found.stop()

@@ -211,14 +211,15 @@ class ModelPoll:
 
     # What must be shown
 
-    def current(self) -> list[dict[str, Any]]:
-        """The votes that count, one a voter."""
-        last = {event["voter"]: event for event in self.events}
-        return [event for event in self.events
+    def current(self, version: int | None = None) -> list[dict[str, Any]]:
+        """The votes that count, one a voter; those that counted at an earlier version."""
+        events = self.events[:version]
+        last = {event["voter"]: event for event in events}
+        return [event for event in events
                 if last[event["voter"]] is event and event["marks"] is not None]  # fmt: skip
 
-    def tally(self) -> dict[str, Any]:
-        ballots = [event["marks"] for event in self.current()]
+    def tally(self, version: int | None = None) -> dict[str, Any]:
+        ballots = [event["marks"] for event in self.current(version)]
         counts = {
             str(number): sum(1 for marks in ballots if self._counts_for(number, marks))
             for number in self.texts

@@ -46,7 +46,7 @@ class Scene:
         def fail(*_: Any) -> Any:
             raise error
 
-        self.monkeypatch.setattr("polls.voting.vote_store.lock_polls", fail)
+        self.monkeypatch.setattr("polls.selectors.lock_states", fail)
         return self.vote(2)
 
     def too_many_codes(self) -> httpx.Response:

@@ -247,7 +247,7 @@ def test_without_the_database_the_client_is_told_to_come_back(
 
     monkeypatch.setattr("polls.selectors.get_states", fail)
     monkeypatch.setattr("polls.selectors.get_details", fail)
-    monkeypatch.setattr("polls.voting.vote_store.lock_polls", fail)
+    monkeypatch.setattr("polls.selectors.lock_states", fail)
     method, body = ("POST", {"choices": [1]}) if path == "votes/" else ("GET", None)
     response = owner.request(method, f"/api/v1/polls/{poll['id']}/{path}", json=body)
     assert refusal(response) == (503, "overloaded")
@@ -262,8 +262,8 @@ def test_a_full_box_is_overloaded(
     from polls.voting.ballot_box import ballot_box
 
     poll = owner.make_poll()
-    monkeypatch.setattr(ballot_box, "_capacity", 0)
-    monkeypatch.setattr(reader, "_capacity", 0)
+    monkeypatch.setattr(ballot_box, "capacity", 0)
+    monkeypatch.setattr(reader, "capacity", 0)
     method, body = ("POST", {"choices": [1]}) if path == "votes/" else ("GET", None)
     response = owner.request(method, f"/api/v1/polls/{poll['id']}/{path}", json=body)
     assert refusal(response) == (503, "overloaded")
@@ -279,8 +279,8 @@ def votes_counted(person: Person, outcome: str) -> float:
 @pytest.mark.parametrize(
     ("place", "value", "outcome"),
     [
-        ("polls.voting.ballot_box.ballot_box._capacity", 0, "overloaded"),
-        ("polls.voting.ballot_box.record_votes", None, "server_error"),
+        ("polls.voting.ballot_box.ballot_box.capacity", 0, "overloaded"),
+        ("polls.voting.committer.record_votes", None, "server_error"),
     ],
 )
 def test_a_vote_that_we_fail_is_counted_as_that(

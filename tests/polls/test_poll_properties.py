@@ -1,9 +1,10 @@
 """Random lives of polls against a model in memory: the same answers, the same tallies.
 
-Every kind under every voter policy, through `recording.record_votes` and `first_votes.presume` in
-batches as the ballot box makes them, the owner's acts through `services`, results through
-`reading.read_polls`. After each act everything that is shown must be what the model says; in the
-end the record of votes is compared line by line and recounted. See `poll_model` for the model.
+Every kind under every voter policy, through a real ballot box on an event loop of its own (on
+PostgreSQL half of the batches by its fast lane, else by the committer), the owner's acts through
+`services`, results through `reader.read_polls`. After each act everything that is shown must be
+what the model says; in the end the record of votes is compared line by line and recounted. See
+`poll_model` for the model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +32,12 @@ from polls.identity import voter_codes
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
-from polls.results.reader import Question, Reading, read_polls
+from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.poll import PollState, Status
-from polls.voting.committer import Cast, Outcome, record_votes
-from tests.polls.loop_boxes import record_presuming
+from polls.voting.committer import commit
+from polls.voting.vote import Cast, Outcome
 from tests.polls.poll_model import Answer, ModelPoll
+from tests.polls.voting.running_box import RunningBox
 
 POLICIES = ("device", "account", "code", "ip", "open")
 KINDS = ("single", "multiple", "ranked", "rating")
@@ -122,7 +124,8 @@ class PollsMachine(RuleBasedStateMachine):
         self.subjects: list[Subject] = []
         self.told = []
         self.cast: list[Wish] = []
-        self.presumes = True  # every other batch
+        self.box = RunningBox()
+        self.by_lane = True  # every other batch
 
     def _hear(self, states: Sequence[PollState], **_: Any) -> None:
         self.told.extend(states)
@@ -298,23 +301,24 @@ class PollsMachine(RuleBasedStateMachine):
         self.cast += batch
         versions = {id(one): one.model.version for one in self.subjects}
         self.told.clear()
-        self.presumes = not self.presumes
-        record = record_presuming if self.presumes else record_votes
-        outcomes = record(
-            [
-                Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
-                for subject, who, body, by_code in batch
-            ]
-        )
+        self.by_lane = not self.by_lane
+        casts = [
+            Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
+            for subject, who, body, by_code in batch
+        ]
+        outcomes: Any = self.box.record(casts) if self.by_lane else commit(casts)
         assert len(outcomes) == len(batch)
-        expected = [subject.model.cast(who, body) for subject, who, body, _ in batch]
-        for (subject, _, _, _), outcome, answer in zip(batch, outcomes, expected, strict=True):
-            compare_outcome(subject, outcome, answer)
+        in_order = sorted(range(len(batch)), key=places_of(batch, outcomes).__getitem__)
+        answers = {number: batch[number][0].model.cast(*batch[number][1:3]) for number in in_order}
+        for number, (subject, _, _, _) in enumerate(batch):
+            compare_outcome(subject, outcomes[number], answers[number])
         changed = [one for one in self.subjects if one.model.version != versions[id(one)]]
-        assert sorted(state.id for state in self.told) == sorted(one.id for one in changed)
-        for state in self.told:
-            [subject] = [one for one in changed if one.id == state.id]
-            compare_state(subject, state)
+        assert {state.id for state in self.told} == {one.id for one in changed}
+        for subject in changed:
+            told = [state for state in self.told if state.id == subject.id]
+            for state in told:
+                compare_earlier_state(subject, state)
+            compare_state(subject, told[-1])
 
     # What must hold after every step
 
@@ -322,8 +326,8 @@ class PollsMachine(RuleBasedStateMachine):
     def everything_shown_is_what_the_model_says(self) -> None:
         if not self.subjects:
             return
-        questions = [Question(one.id, details=True, results=True) for one in self.subjects]
-        for subject, reading in zip(self.subjects, read_polls(questions), strict=True):
+        queries = [PollQuery(one.id, details=True, results=True) for one in self.subjects]
+        for subject, reading in zip(self.subjects, read_polls(queries), strict=True):
             if subject.model.deleted:
                 assert isinstance(reading, errors.PollNotFound)
                 continue
@@ -340,8 +344,8 @@ class PollsMachine(RuleBasedStateMachine):
     def every_voter_finds_their_own_vote(self) -> None:
         living = self._living()
         asked = [(one, one.who(voter, voter)) for one in living for voter in range(VOTERS)]
-        questions = [Question(one.id, identity=Identity(**who)) for one, who in asked]  # type: ignore[arg-type]
-        for (subject, who), reading in zip(asked, read_polls(questions), strict=True):
+        queries = [PollQuery(one.id, identity=Identity(**who)) for one, who in asked]  # type: ignore[arg-type]
+        for (subject, who), reading in zip(asked, read_polls(queries), strict=True):
             assert isinstance(reading, Reading)
             voter = subject.model.voter(who)
             vote = reading.vote
@@ -357,6 +361,7 @@ class PollsMachine(RuleBasedStateMachine):
         assert recount_poll(self._subject(at).id) == []
 
     def teardown(self) -> None:
+        self.box.stop()
         events.tallies_changed.disconnect(self._hear)
         for subject in self._living():
             assert recount_poll(subject.id) == []
@@ -397,7 +402,29 @@ def compare_outcome(subject: Subject, outcome: Outcome, answer: Answer) -> None:
         assert outcome.state is None
     else:
         assert outcome.state is not None
-        compare_state(subject, outcome.state)
+        compare_earlier_state(subject, outcome.state)
+
+
+def places_of(batch: Sequence[Wish], outcomes: Sequence[Outcome]) -> list[int]:
+    """The order in which a batch's votes were decided, as far as that can be told: votes of
+    different voters by their seqs, those of one voter as they were cast."""
+    places = []
+    last: dict[tuple[UUID, tuple[str, str] | str], int] = {}
+    for (subject, who, _, _), outcome in zip(batch, outcomes, strict=True):
+        voter = subject.id, subject.model.voter(who)
+        if outcome.vote is not None and outcome.verdict not in ("repeated", "refused"):
+            last[voter] = outcome.vote.seq
+        places.append(last.get(voter, 0))
+    return places
+
+
+def compare_earlier_state(subject: Subject, state: PollState) -> None:
+    """A state of this batch: what the lane leaves to the committer is committed a little later."""
+    model = subject.model
+    assert state.epoch == model.epoch
+    assert state.version <= model.version
+    tally = {"voters": state.voters, "votes": state.votes, "counts": state.counts}
+    assert tally == model.tally(state.version)
 
 
 def compare_state(subject: Subject, state: PollState) -> None:

@@ -11,7 +11,8 @@ import pytest
 from polls.identity.voters import Identity
 from polls.rules.kinds import kind_of
 from polls.rules.kinds.run_off import RankedCount
-from polls.voting.committer import Cast, record_votes
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast
 from tests.polls.kinds.states import state_of_kind
 from tests.polls.people import Json, Person
 

@@ -19,11 +19,12 @@ from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.results.ballot_counts import BallotCounts
-from polls.results.reader import Question, Reading, read_polls
+from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.deciding import Verdict
 from polls.rules.kinds.run_off import RankedCount
 from polls.selectors import get_states
-from polls.voting.committer import Cast, record_votes
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast
 from replay.preflib import PrefLibFile, read_preflib
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_screens")]
@@ -62,7 +63,7 @@ class Election:
         return verdicts
 
     def results(self) -> dict[str, Any]:
-        [reading] = read_polls([Question(self.id, results=True)])
+        [reading] = read_polls([PollQuery(self.id, results=True)])
         assert isinstance(reading, Reading)
         assert reading.results is not None
         results: dict[str, Any] = orjson.loads(reading.results)

@@ -13,7 +13,8 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.rules.deciding import Verdict
 from polls.services import create_poll
-from polls.voting.committer import Cast, Outcome, record_votes
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast, Outcome
 from tests.polls.database_dump import dump
 from tests.polls.people import Json, Person
 

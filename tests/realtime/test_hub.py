@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from polls.errors import Overloaded, PollNotFound
-from polls.results.reader import Question, Reading
+from polls.results.reader import PollQuery, Reading
 from polls.rules.poll import PollState
 from realtime import hub as hub_module
 from realtime import messages
@@ -30,14 +30,14 @@ class FakeReader:
         self.is_away = False
         self.refused = 0
 
-    async def ask(self, question: Question) -> Reading:
-        self.details_read += question.details
+    async def read(self, query: PollQuery) -> Reading:
+        self.details_read += query.details
         await asyncio.sleep(0.005)
         if self.is_away:
             self.refused += 1
             raise Overloaded
         for state in self.states.values():
-            if question.ref in (state.id, state.code):
+            if query.ref in (state.id, state.code):
                 return make_reading(state)
         raise PollNotFound
 

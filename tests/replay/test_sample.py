@@ -5,7 +5,8 @@ import pytest
 from polls import services
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
-from polls.voting.committer import Cast, Outcome, record_votes
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast, Outcome
 from replay import sample
 from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
 

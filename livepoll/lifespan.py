@@ -15,6 +15,8 @@ from typing import Any
 from django.conf import settings
 
 from polls import draining
+from polls.results.reader import reader
+from polls.voting.ballot_box import ballot_box
 from realtime.hub import running_hub, stop_hub
 
 logger = logging.getLogger(__name__)
@@ -28,9 +30,19 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
             drain_on_sigterm(asyncio.get_running_loop())
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            await stop_hub()
+            await stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+async def stop() -> None:
+    """End what hangs on the event loop: its two connections to PostgreSQL, and the sockets.
+
+    Votes and reads that wait are answered by the threads.
+    """
+    reader.close_lane()
+    ballot_box.close_lane()
+    await stop_hub()
 
 
 def drain_on_sigterm(loop: asyncio.AbstractEventLoop) -> None:
@@ -50,7 +62,7 @@ def drain_on_sigterm(loop: asyncio.AbstractEventLoop) -> None:
     async def drain(number: int) -> None:
         logger.info("draining for %s s, then stopping", settings.DRAIN_SECONDS)
         await asyncio.sleep(settings.DRAIN_SECONDS)
-        await stop_hub()
+        await stop()
         servers_own(number, None)
 
     signal.signal(signal.SIGTERM, on_sigterm)

@@ -4,23 +4,21 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 
-from polls import errors, events, services
+from polls import errors, events, selectors, services
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import KINDS
-from polls.selectors import get_states
-from polls.voting import committer, known_polls, vote_store
-from polls.voting.ballot_box import commit
-from polls.voting.committer import Cast, Outcome, record_votes
-from polls.voting.known_polls import Known
-from polls.voting.statement import Statement
+from polls.voting import committer, sql
+from polls.voting.committer import commit, record_votes
+from polls.voting.vote import Cast, Outcome, StoredVote
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,12 +151,12 @@ def test_what_changed_is_told_once_a_poll_and_only_what_changed() -> None:
 def test_nobody_is_told_of_votes_that_were_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
     poll = make_poll()
     told: list[Any] = []
-    monkeypatch.setattr(events, "tell_tallies_changed", told.append)
+    monkeypatch.setattr(events, "publish_tallies_changed", told.append)
 
     def fail(_: Any) -> None:
         raise OperationalError("the disk is full")
 
-    monkeypatch.setattr(vote_store, "save_tallies", fail)
+    monkeypatch.setattr(sql, "save_totals", fail)
     with pytest.raises(OperationalError):
         record_votes([cast(poll, "a", 1)])
     assert told == []
@@ -193,13 +191,13 @@ def test_a_vote_that_the_database_refuses_does_not_take_its_neighbours_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poll = make_poll()
-    append = vote_store.append_votes
+    append = sql.append_votes
 
-    def append_one_without_time(votes: Sequence[vote_store.StoredVote]) -> list[Statement]:
-        no_time: Any = None
-        return append([one._replace(cast_at=no_time) if one.marks == [3] else one for one in votes])
+    def append_one_without_voter(votes: Sequence[StoredVote], cast_at: datetime) -> None:
+        nobody: Any = None
+        append([one._replace(voter=nobody) if one.marks == [3] else one for one in votes], cast_at)
 
-    monkeypatch.setattr(vote_store, "append_votes", append_one_without_time)
+    monkeypatch.setattr(sql, "append_votes", append_one_without_voter)
     outcomes = commit([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])
     assert verdicts(outcomes) == ["accepted", "server_error", "accepted"]
     assert_exact(poll, voters=2, version=2)
@@ -225,7 +223,7 @@ def test_while_the_database_is_away_every_vote_is_told_so(monkeypatch: pytest.Mo
         raise OperationalError("connection refused")
 
     with monkeypatch.context() as patch:
-        patch.setattr(vote_store, "lock_polls", refuse)
+        patch.setattr(selectors, "lock_states", refuse)
         answers = commit([cast(poll, "a", 1), cast(poll, "b", 1)])
     assert verdicts(answers) == ["overloaded", "overloaded"]
     assert tries == 2
@@ -246,7 +244,7 @@ def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
             raise OperationalError("server closed the connection unexpectedly")
         return answers[-1]
 
-    monkeypatch.setattr("polls.voting.ballot_box.record_votes", lose_the_first_answer)
+    monkeypatch.setattr(committer, "record_votes", lose_the_first_answer)
     assert verdicts(commit([cast(poll, "a", 1)])) == ["repeated"]
     assert_exact(poll, voters=1, version=1)
 
@@ -351,28 +349,18 @@ def random_body(kind: str, order: random.Random) -> dict[str, Any]:
     return {"choices": chosen}
 
 
-def test_a_guess_at_the_poll_that_is_wrong_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    poll, other = make_poll(), make_poll()
-    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
-    known, another = [get_states([one.id])[0] for one in (poll, other)]
-    guesses = [
-        *(known._replace(voter_policy=policy) for policy in ("open", "ip", "code")),
-        known._replace(epoch=2),
-        another,
-    ]
-    for number, guess in enumerate(guesses):
-        monkeypatch.setitem(known_polls._known, poll.id, Known(guess, 0.0))
-        assert verdicts(commit([cast(poll, "a", 1), cast(poll, f"new {number}", 1)])) == [
-            "repeated",
-            "accepted",
-        ]
-    assert_exact(poll, voters=6, version=6)
-
-
 def test_earlier_votes_of_many_polls_are_all_found() -> None:
     polls = [make_poll() for _ in range(5)]
     casts = [cast(poll, name, 1) for poll in polls for name in "abc"]
     assert set(verdicts(commit(casts))) == {"accepted"}
     assert set(verdicts(commit(casts))) == {"repeated"}
+
+
+def test_a_batch_has_six_queries_at_most(django_assert_max_num_queries: Any) -> None:
+    polls = [make_poll(vote_change=True) for _ in range(5)]
+    first = [cast(poll, name, 1) for poll in polls for name in "abc"]
+    with django_assert_max_num_queries(6 + 2):  # BEGIN and COMMIT
+        record_votes(first)
+    changed = [cast(poll, name, 2) for poll in polls for name in "abc"]
+    with django_assert_max_num_queries(6 + 2):
+        record_votes(changed)

@@ -10,23 +10,20 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import Error, OperationalError, connection
 
-from polls import services
+from polls import selectors, services
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
 from polls.rules.deciding import Verdict
-from polls.voting import committer, vote_store
-from polls.voting.committer import Cast, record_votes
-from polls.voting.state_rows import states_from, states_query
-from polls.voting.statement import Asking
-from polls.voting.vote_store import Locked
+from polls.rules.poll import PollState
+from polls.voting.committer import record_votes
+from polls.voting.vote import Cast, Outcome
 
 pytestmark = [
     pytest.mark.servers,
@@ -117,7 +114,7 @@ class Storm:
                 self._running -= 1
             self._batches.release()
 
-    def _note(self, outcomes: list[committer.Outcome]) -> None:
+    def _note(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             vote = outcome.vote
             if vote is None or outcome.verdict in (Verdict.REFUSED, Verdict.REPEATED):
@@ -173,19 +170,13 @@ def polls_of_every_kind() -> list[Poll]:
     return [make_poll(kind) for kind in ("single", "multiple", "ranked", "rating")]
 
 
-def lock_nothing(refs: Collection[PollRef], voters: Collection[str] = ()) -> Asking[Locked]:
-    """`vote_store.lock_polls` with the lock taken out."""
-    rows = yield [states_query(refs)]
-    return Locked(sorted(states_from(rows), key=lambda state: state.id), None)
-
-
 def test_a_storm_of_batches_leaves_every_tally_exact() -> None:
     seed = random.randrange(2**32)
     assert Storm(polls_of_every_kind(), seed).run() == [], f"seed {seed}"
 
 
 def test_the_same_storm_without_the_lock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vote_store, "lock_polls", lock_nothing)
+    monkeypatch.setattr(selectors, "lock_states", selectors.get_states)
     assert Storm(polls_of_every_kind(), seed=1).run() != []
 
 
@@ -210,13 +201,13 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 ) -> None:
     both_have_read = threading.Barrier(2, timeout=DEADLINE_SECS)
 
-    def lock_nothing_together(refs: Collection[PollRef], _: Any) -> Asking[Locked]:
-        locked = yield from lock_nothing(refs)
+    def lock_nothing_together(refs: Collection[PollRef]) -> list[PollState]:
+        states = selectors.get_states(refs)
         both_have_read.wait()
-        return locked
+        return states
 
     poll = make_poll("single")
-    monkeypatch.setattr(vote_store, "lock_polls", lock_nothing_together)
+    monkeypatch.setattr(selectors, "lock_states", lock_nothing_together)
     outcomes = in_two_threads(
         lambda: record_votes([Cast(poll.id, device(1), {"choices": [1]})]),
         lambda: record_votes([Cast(poll.id, device(2), {"choices": [2]})]),
@@ -226,18 +217,18 @@ def test_without_the_lock_two_batches_would_be_given_the_same_seq(
 
 
 class Gate:
-    """Stops a batch between reading the polls and committer, as far as the lock lets it."""
+    """Stops a batch between reading the polls and recording, as far as the lock lets it."""
 
-    def __init__(self, lock: Callable[..., Asking[Locked]]) -> None:
+    def __init__(self, lock: Callable[[Collection[PollRef]], list[PollState]]) -> None:
         self._lock = lock
         self.has_read = threading.Event()
         self.may_go_on = threading.Event()
 
-    def lock_polls(self, refs: Collection[PollRef], voters: Collection[str]) -> Asking[Locked]:
-        locked = yield from self._lock(refs, voters)
+    def lock_states(self, refs: Collection[PollRef]) -> list[PollState]:
+        states = self._lock(refs)
         self.has_read.set()
         self.may_go_on.wait(DEADLINE_SECS)
-        return locked
+        return states
 
 
 def close_during_a_vote(gate: Gate, poll: Poll) -> datetime | None:
@@ -266,9 +257,9 @@ def close_during_a_vote(gate: Gate, poll: Poll) -> datetime | None:
 
 
 def test_a_close_waits_for_the_votes_that_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(vote_store.lock_polls)
+    gate = Gate(selectors.lock_states)
     poll = make_poll("single")
-    monkeypatch.setattr(vote_store, "lock_polls", gate.lock_polls)
+    monkeypatch.setattr(selectors, "lock_states", gate.lock_states)
 
     assert close_during_a_vote(gate, poll) is None
     assert Poll.objects.get(id=poll.id).counts == {"1": 1, "2": 0, "3": 0}
@@ -278,9 +269,9 @@ def test_a_close_waits_for_the_votes_that_came_before_it(monkeypatch: pytest.Mon
 def test_without_the_lock_a_vote_would_be_recorded_after_the_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gate = Gate(lock_nothing)
+    gate = Gate(selectors.get_states)
     poll = make_poll("single")
-    monkeypatch.setattr(vote_store, "lock_polls", gate.lock_polls)
+    monkeypatch.setattr(selectors, "lock_states", gate.lock_states)
 
     closed_at = close_during_a_vote(gate, poll)
 

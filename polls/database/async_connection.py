@@ -1,0 +1,165 @@
+"""A PostgreSQL connection of one event loop's own, by asyncpg, which heals itself.
+
+A query on it costs no thread: nothing has to win the interpreter's lock back. Whoever uses it has
+another way for all the time that it is not ready. Needs session pooling where a pooler stands in
+between: statements are prepared, and settings are made once a connection.
+"""
+
+import asyncio
+import logging
+import socket
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+import asyncpg
+import orjson
+from django.conf import settings
+from django.db import connection
+
+from polls.database.abandoned import END_BACKEND, Backend, abandoned_backends
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
+_MOST_RETRY_SECONDS = 30.0
+# An event loop that asks less often is not worth a connection: tests and scripts have such.
+_ASKED_BEFORE_CONNECTING = 16
+# What is asked here goes by keys. A plan that was made while a table was small lasts with the
+# prepared statement: it must not be one that reads the whole table.
+_SETTINGS = """SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{}s';
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"""
+_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+# libpq's names in Django's OPTIONS, which asyncpg sets in its own way or leaves to us.
+_OF_LIBPQ_ALONE = {"client_encoding", "connect_timeout", "tcp_user_timeout"}
+
+
+class AsyncConnection:
+    """At most one query at a time. All methods on its event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_asking = False
+        self._backend: Backend | None = None
+        self._asked = 0
+        self._retry_at = 0.0
+        self._retry_seconds = _RETRY_SECONDS
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def is_ready(self) -> bool:
+        """Whether a query can be made; when not, connects if it was asked often enough."""
+        if self._connection is not None:
+            return True
+        self._asked += 1
+        if (
+            self._asked >= _ASKED_BEFORE_CONNECTING
+            and self._connecting is None
+            and self._loop.time() >= self._retry_at
+        ):
+            self._connecting = self._loop.create_task(self._connect())
+        return False
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """The rows that `sql` selects; it is prepared on first use.
+
+        Raises:
+            asyncpg.IntegrityConstraintViolationError: undone; the connection goes on.
+            Exception: whatever else it is, the connection is closed, and `abandoned_backends`
+                has its backend unless that is known to have ended the statement.
+        """
+        assert self._connection is not None
+        self._is_asking = True
+        try:
+            rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+        except asyncpg.IntegrityConstraintViolationError:
+            self._is_asking = False
+            raise
+        except BaseException:
+            self._retry_at = self._loop.time() + self._retry_seconds
+            self.close()
+            raise
+        self._is_asking = False
+        return rows
+
+    def close(self) -> None:
+        """End the connection at once; a query under way raises."""
+        if self._connecting is not None and not self._loop.is_closed():
+            self._connecting.cancel()
+            self._connecting = None
+        closing, self._connection = self._connection, None
+        if closing is None:
+            return
+        if self._is_asking and self._backend is not None:
+            abandoned_backends.add(self._backend)
+        self._is_asking = False
+        with suppress(RuntimeError):  # its event loop has closed
+            closing.terminate()
+
+    async def _connect(self) -> None:
+        opened: asyncpg.Connection[Any] | None = None
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                opened = await asyncpg.connect(_dsn())
+                _bound_silence(opened)
+                await opened.set_type_codec(
+                    "jsonb", schema="pg_catalog", format="binary",
+                    encoder=_encode_jsonb, decoder=_decode_jsonb,
+                )  # fmt: skip
+                await opened.execute(_SETTINGS.format(settings.IDLE_IN_TRANSACTION_SECONDS))
+                self._backend = Backend(*await opened.fetchrow(_BACKEND))
+                for backend in [*abandoned_backends]:
+                    await opened.fetch(END_BACKEND.format("$1", "$2"), *backend)
+                    abandoned_backends.discard(backend)
+            self._connection, opened = opened, None
+            self._retry_seconds = _RETRY_SECONDS
+        except Exception as error:
+            logger.info("no connection of the event loop's own for now: %r", error)
+            self._retry_at = self._loop.time() + self._retry_seconds
+            self._retry_seconds = min(2 * self._retry_seconds, _MOST_RETRY_SECONDS)
+        finally:
+            self._connecting = None
+            if opened is not None:
+                opened.terminate()
+
+
+def _dsn() -> str:
+    """Django's connection parameters as asyncpg reads them."""
+    parameters = {
+        name: value
+        for name, value in connection.get_connection_params().items()
+        if isinstance(value, str | int)
+        and name not in _OF_LIBPQ_ALONE
+        and not name.startswith("keepalives")
+    }
+    return f"postgresql://?{urlencode(parameters)}"
+
+
+def _bound_silence(opened: "asyncpg.Connection[Any]") -> None:
+    """Give up a peer that vanished without a word, after the same times as Django's connections."""
+    found: socket.socket = opened._transport.get_extra_info("socket")
+    if found.family == socket.AF_UNIX:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = connection.get_connection_params()
+    for option, name in (
+        ("TCP_KEEPIDLE", "keepalives_idle"),
+        ("TCP_KEEPINTVL", "keepalives_interval"),
+        ("TCP_KEEPCNT", "keepalives_count"),
+        ("TCP_USER_TIMEOUT", "tcp_user_timeout"),
+    ):
+        if hasattr(socket, option) and name in options:
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(options[name]))
+
+
+def _encode_jsonb(value: object) -> bytes:
+    return b"\x01" + orjson.dumps(value)  # the version of jsonb's binary form
+
+
+def _decode_jsonb(value: bytes) -> Any:
+    return orjson.loads(value[1:])

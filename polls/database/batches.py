@@ -1,0 +1,120 @@
+"""Many callers, one query: items are answered in batches.
+
+Each event loop that asks often has a lane on PostgreSQL; everything else, and what a lane leaves,
+is answered by one thread. Bounded: when `capacity` items wait, a further one is refused at once.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic
+
+from django.db import connection
+
+from polls import draining
+from polls.database.async_lane import AsyncLane, LaneWork
+from polls.database.batch_worker import BatchWorker, Work
+from polls.database.pending import Answer, Item, Pending, unchanged
+from polls.errors import Overloaded
+
+# Asked once: on an event loop every task would make a connection object to look at it.
+_IS_POSTGRESQL = connection.vendor == "postgresql"
+
+
+class Batches(Generic[Item, Answer]):
+    """Answers items from event loops and threads.
+
+    Args:
+        name: the thread's.
+        work: the thread's: one answer (or exception) an item; must not raise.
+        make_lane_work: called for each lane: answers what it can of a batch, returns the rest.
+        capacity: how many items may wait.
+        batch_size: how many items a batch has at most.
+        on_full: told of each refusal.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work[Item, Answer],
+        make_lane_work: Callable[[], LaneWork[Item, Answer]],
+        *,
+        capacity: int,
+        batch_size: int,
+        on_full: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.capacity = capacity
+        self._make_lane_work = make_lane_work
+        self._batch_size = batch_size
+        self._on_full = on_full
+        self._worker = BatchWorker(name, work, batch_size=batch_size)
+        # Each time a new dict: other threads count what waits.
+        self._lanes: dict[asyncio.AbstractEventLoop, AsyncLane[Item, Answer]] = {}
+
+    def __len__(self) -> int:
+        """How many items wait for a batch."""
+        waiting = len(self._worker)
+        for lane in self._lanes.values():
+            waiting += len(lane)
+        return waiting
+
+    def ask(
+        self, item: Item, respond: Callable[[Answer], Any] = unchanged, *, by_lane: bool = True
+    ) -> "asyncio.Future[Any]":
+        """What `respond` makes of the answer, to be awaited on the running event loop.
+
+        Raises (when awaited):
+            Overloaded: too many items wait; nothing was done.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if len(self) >= self.capacity:
+            self._on_full()
+            future.set_exception(Overloaded())
+            return future
+        pending = Pending(item, future, respond)
+        may_be_fast = by_lane and _IS_POSTGRESQL and not draining.is_draining()
+        if not (may_be_fast and self._lane(loop).put(pending)):
+            self._worker.gather(pending)
+        return future
+
+    def ask_sync(self, item: Item) -> Answer:
+        """The same from a thread without an event loop."""
+        if len(self) >= self.capacity:
+            self._on_full()
+            raise Overloaded
+        future: Future[Answer] = Future()
+        self._worker.put([Pending(item, future, unchanged)])
+        return future.result()
+
+    def has_lane(self) -> bool:
+        """Whether the running event loop has a lane with a connection, as of now."""
+        lane = self._lanes.get(asyncio.get_running_loop())
+        return lane is not None and lane.is_open()
+
+    def close_lane(self) -> None:
+        """End the running event loop's lane; the thread answers what it was asked."""
+        self._close(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        """Answer all that waits and end; to be called when nothing is asked any more."""
+        for loop in self._lanes:
+            self._close(loop)
+        self._worker.stop()
+
+    def _lane(self, loop: asyncio.AbstractEventLoop) -> AsyncLane[Item, Answer]:
+        lane = self._lanes.get(loop)
+        if lane is None:
+            for other in [one for one in self._lanes if one.is_closed()]:
+                self._close(other)
+            lane = AsyncLane(
+                loop, self._make_lane_work(), batch_size=self._batch_size, leave=self._worker.put
+            )
+            self._lanes = {**self._lanes, loop: lane}
+        return lane
+
+    def _close(self, loop: asyncio.AbstractEventLoop) -> None:
+        lane = self._lanes.get(loop)
+        self._lanes = {one: kept for one, kept in self._lanes.items() if one is not loop}
+        if lane is not None:
+            lane.close()

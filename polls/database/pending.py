@@ -1,0 +1,44 @@
+"""An item that waits for its answer."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Generic, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Pending(NamedTuple, Generic[Item, Answer]):
+    """`respond` turns the answer into the future's result.
+
+    It runs on the caller's event loop, for all items of a batch before any caller goes on, which
+    keeps a batch's work together (docs/decisions/answers-in-one-piece.md); what it raises becomes
+    the future's exception.
+    """
+
+    item: Item
+    future: asyncio.Future[Any] | Future[Any]
+    respond: Callable[[Answer], Any]
+
+
+Settled = tuple[Pending[Item, Answer], Answer | BaseException]
+
+
+def settle(settled: Iterable[Settled[Item, Answer]]) -> None:
+    """Give each caller the answer, on the caller's event loop; who has gone is passed over."""
+    for (_, future, respond), answer in settled:
+        if future.done():
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+            continue
+        try:
+            future.set_result(respond(answer))
+        except Exception as error:
+            future.set_exception(error)
+
+
+def unchanged(answer: Answer) -> Answer:
+    """The `respond` of a caller who wants the answer itself."""
+    return answer

@@ -1,0 +1,102 @@
+"""The fast lane: first votes on PostgreSQL, committed by the event loop, one statement a batch.
+
+Whatever it cannot take (a change, a voter code, a poll that has changed, a conflict, an error) is
+left to the committer, which answers a vote that was committed after all as repeated.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import asyncpg
+
+from polls import events, metrics, selectors
+from polls.database.async_connection import AsyncConnection
+from polls.database.pending import Pending, settle
+from polls.refs import PollRef
+from polls.rules.poll import PollState
+from polls.voting.first_votes import ADD_FIRST_VOTES, FirstVotes
+from polls.voting.vote import Cast, Outcome
+
+# Polls are read again after so long: what is changed by hand in the database raises no revision.
+KNOWN_SECONDS = 1.0
+_MOST_KNOWN = 5_000  # ids and codes
+# After a voter who had voted already, so many batches at most go straight to the committer.
+MOST_DETOURS = 15
+
+PendingVote = Pending[Cast, Outcome]
+
+
+class FastLane:
+    """Stores first votes for the lane of one event loop, by what it knows of their polls."""
+
+    def __init__(self) -> None:
+        self._known: dict[PollRef, PollState] = {}
+        self._known_until: dict[PollRef, float] = {}  # by the clock of time.monotonic
+        self._detours = self._next_detours = 0
+
+    async def store(
+        self, connection: AsyncConnection, batch: list[PendingVote]
+    ) -> list[PendingVote]:
+        """Commit what are first votes and answer them; returns those that are left.
+
+        One query, and one more for polls that were not read within the last second.
+        """
+        if self._detours:
+            self._detours -= 1
+            return batch
+        started = time.perf_counter()
+        casts = [pending.item for pending in batch]
+        await self._look_up(connection, {cast.ref for cast in casts})
+        votes = FirstVotes(casts, self._known, datetime.now(UTC))
+        if not votes:
+            return batch
+        try:
+            rows = await connection.fetch(ADD_FIRST_VOTES, *votes.arguments())
+        except asyncpg.IntegrityConstraintViolationError:  # a voter voted at this very moment
+            rows = []
+        outcomes = votes.outcomes(rows)
+        self._heed_conflicts(len(votes) - len(outcomes))
+        if outcomes:
+            settled = [(batch[number], outcome) for number, outcome in outcomes.items()]
+            # Later, so that the next batch is on its way first: the database works meanwhile.
+            asyncio.get_running_loop().call_soon(_answer, settled, time.perf_counter() - started)
+        return [pending for number, pending in enumerate(batch) if number not in outcomes]
+
+    async def _look_up(self, connection: AsyncConnection, refs: Collection[PollRef]) -> None:
+        """Read those polls that were not read lately."""
+        now, known_until = time.monotonic(), self._known_until
+        unknown = [ref for ref in refs if known_until.get(ref, 0.0) <= now]
+        if not unknown:
+            return
+        if len(known_until) > _MOST_KNOWN:
+            self._forget()
+        for ref in unknown:
+            self._known.pop(ref, None)
+            known_until[ref] = now + KNOWN_SECONDS
+        for state in await selectors.fetch_states(connection, unknown):
+            for name in (state.id, state.code):
+                self._known[name] = state
+                known_until[name] = now + KNOWN_SECONDS
+
+    def _heed_conflicts(self, conflicts: int) -> None:
+        if not conflicts:
+            self._next_detours //= 2
+            return
+        self._next_detours = min(2 * self._next_detours + 1, MOST_DETOURS)
+        self._detours = self._next_detours
+        self._forget()
+
+    def _forget(self) -> None:
+        """Read every poll again before it is relied on."""
+        self._known.clear()
+        self._known_until.clear()
+
+
+def _answer(settled: list[tuple[PendingVote, Outcome]], seconds: float) -> None:
+    settle(settled)
+    outcomes = [outcome for _, outcome in settled]
+    states = {id(one.state): one.state for one in outcomes if one.state is not None}
+    events.publish_tallies_changed([*states.values()])
+    metrics.measure_batch(outcomes, seconds)

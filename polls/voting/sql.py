@@ -1,0 +1,131 @@
+"""The committer's statements on Django's connection, the same on PostgreSQL and SQLite.
+
+A statement takes all rows of a batch as one JSON parameter, so that its cost hardly grows with the
+batch. Written in SQL where the ORM's cost a row would bound the whole server; to be called inside
+a transaction that holds the polls' locks.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection
+
+from polls.models import VoterCode
+from polls.rules.poll import PollState
+from polls.voting.vote import StoredVote, Voter
+
+VENDOR = connection.vendor
+
+
+def _rows(**types: str) -> str:
+    """The one JSON parameter, a list of objects, as a table `given` with columns of these types."""
+    if VENDOR == "postgresql":
+        columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
+        return f"jsonb_to_recordset(%s::jsonb) AS given ({columns})"
+    columns = ", ".join(f"value ->> '{name}' AS {name}" for name in types)
+    return f"(SELECT {columns} FROM json_each(%s)) AS given"  # noqa: S608 (names of columns)
+
+
+# On PostgreSQL one look into the index a voter: before the planner has statistics of a table that
+# grows by thousands of rows a second, any other join of a hundred voters may read it all.
+_EARLIER = {
+    "postgresql": """CROSS JOIN LATERAL (SELECT * FROM polls_vote WHERE is_current
+        AND voter = given.voter AND epoch = given.epoch LIMIT 1) AS vote""",
+    "sqlite": """CROSS JOIN polls_vote AS vote
+        ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
+}[VENDOR]
+_CURRENT_VOTES = f"""SELECT given.voter, vote.seq, vote.marks, vote.cast_at, vote.replaces
+    FROM {_rows(voter="uuid", epoch="integer")} {_EARLIER}"""  # noqa: S608
+_SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
+    FROM {_rows(poll_id="uuid", epoch="integer", seq="bigint")}
+    WHERE polls_vote.poll_id = given.poll_id AND polls_vote.epoch = given.epoch
+        AND polls_vote.seq = given.seq"""  # noqa: S608
+_VOTE_COLUMNS = {
+    "poll_id": "uuid", "epoch": "integer", "seq": "bigint", "voter": "uuid", "marks": "jsonb",
+    "is_current": "boolean", "replaces": "bigint",
+}  # fmt: skip
+_APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
+    SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {_rows(**_VOTE_COLUMNS)}"""  # noqa: S608
+_TOTALS = {
+    "version": "bigint", "voters": "bigint", "votes": "bigint", "counts": "jsonb", "stars": "jsonb",
+}  # fmt: skip
+_SAVE = f"""UPDATE polls_poll SET {", ".join(f"{name} = given.{name}" for name in _TOTALS)}
+    FROM {_rows(id="uuid", **_TOTALS)} WHERE polls_poll.id = given.id"""  # noqa: S608
+
+
+def current_votes(voters: Collection[Voter]) -> dict[Voter, StoredVote]:
+    """The votes that count of those of these voters who have one. One query."""
+    if not voters:
+        return {}
+    by_key = {voter.key: voter for voter in voters}
+    given = [{"voter": voter.key, "epoch": voter.epoch} for voter in voters]
+    with connection.cursor() as cursor:
+        cursor.execute(_CURRENT_VOTES, [_json(given)])
+        rows = cursor.fetchall()
+    found = {}
+    for key, seq, marks, cast_at, replaces in rows:
+        voter = by_key[key.hex if isinstance(key, UUID) else key]
+        found[voter] = StoredVote(
+            voter.poll_id, voter.epoch, seq, voter.key, orjson.loads(marks), _moment(cast_at),
+            replaces=replaces,
+        )  # fmt: skip
+    return found
+
+
+def unusable_codes(voters: Collection[Voter]) -> set[Voter]:
+    """Those of these voters of `code` polls whose code is unknown or revoked. One query."""
+    if not voters:
+        return set()
+    usable = VoterCode.objects.filter(
+        poll_id__in={voter.poll_id for voter in voters},
+        voter__in={voter.key for voter in voters},
+        revoked_at__isnull=True,
+    ).values_list("poll_id", "voter")
+    known = {(poll_id, key.hex) for poll_id, key in usable}
+    return {voter for voter in voters if (voter.poll_id, voter.key) not in known}
+
+
+def supersede_votes(votes: Sequence[StoredVote]) -> None:
+    """Mark these as no longer current; they stay in the record. One statement."""
+    given = [{"poll_id": vote.poll_id.hex, "epoch": vote.epoch, "seq": vote.seq} for vote in votes]
+    _execute(_SUPERSEDE, given)
+
+
+def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
+    """Add vote events, all of this moment, to the record. One statement."""
+    given = [
+        {
+            "poll_id": vote.poll_id.hex, "epoch": vote.epoch, "seq": vote.seq, "voter": vote.voter,
+            "marks": vote.marks, "is_current": vote.is_current, "replaces": vote.replaces,
+        }
+        for vote in votes
+    ]  # fmt: skip
+    _execute(_APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
+
+
+def save_totals(states: Sequence[PollState]) -> None:
+    """Write the polls' totals and versions. One statement."""
+    given = [
+        {"id": state.id.hex, **{name: getattr(state, name) for name in _TOTALS}} for state in states
+    ]
+    _execute(_SAVE, given)
+
+
+def _execute(sql: str, rows: Sequence[dict[str, Any]], *before: Any) -> None:
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*before, _json(rows)])
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _moment(value: datetime | str) -> datetime:
+    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: text in UTC."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value

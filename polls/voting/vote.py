@@ -1,0 +1,56 @@
+"""A vote: as it is cast, as it is stored, and what became of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from polls import errors
+from polls.identity.voters import Identity
+from polls.refs import PollRef
+from polls.rules.ballot import Marks
+from polls.rules.deciding import Verdict
+from polls.rules.poll import PollState
+
+
+class Cast(NamedTuple):
+    """A vote that is to be counted; without a `body`, one that is to be retracted."""
+
+    ref: PollRef
+    identity: Identity
+    body: Mapping[str, Any] | None
+
+
+class Voter(NamedTuple):
+    """A voter in one epoch of one poll, by the voter key (32 hexadecimal digits)."""
+
+    poll_id: UUID
+    epoch: int
+    key: str
+
+
+class StoredVote(NamedTuple):
+    """A vote event as it is recorded; without marks, a retraction."""
+
+    poll_id: UUID
+    epoch: int
+    seq: int
+    voter: str
+    marks: Marks | None
+    cast_at: datetime
+    is_current: bool = True
+    replaces: int | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
+
+    `state` is the poll as the batch left it, `decided_at` when that was; None where there is no
+    such poll.
+    """
+
+    verdict: Verdict
+    vote: StoredVote | None = None
+    state: PollState | None = None
+    error: errors.PollError | None = None
+    decided_at: datetime | None = None
