@@ -1,7 +1,8 @@
-"""The front door: which door serves which path. Wiring only.
+"""The application's wiring: which endpoint serves which path.
 
-`POST …/votes/` and `GET …/results/` go to the lean doors, sockets to the poll consumer,
-probes to `livepoll.health`, `/metrics` to `livepoll.metrics`, everything else to Django.
+Every HTTP request passes the request guard, then the rate limits. `POST …/votes/` and
+`GET …/results/` go to raw ASGI endpoints (`polls.http`), probes to `livepoll.health` and
+`livepoll.metrics`, everything else to Django; sockets go to the poll consumer.
 """
 
 import os
@@ -26,7 +27,7 @@ from django.conf import settings  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
-from livepoll.rate_limits import RateLimits  # noqa: E402
+from livepoll.rate_limits import RateLimits, unlimited  # noqa: E402
 from livepoll.request_guard import guarded  # noqa: E402
 from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
@@ -35,49 +36,34 @@ from realtime.hub import running_hub  # noqa: E402
 from realtime.memory import freeze_startup_objects  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
 
-_PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-_LEAN_PATH = re.compile(r"/api/v1/polls/[^/]+/(votes|results)/?")
-limited = RateLimits() if settings.RATE_LIMITS else None
+limited = RateLimits() if settings.RATE_LIMITS else unlimited
 
 
-async def ordinary_doors(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def django_or_probe(scope: dict[str, Any], receive: Any, send: Any) -> None:
     probe = _PROBES.get(scope["path"].rstrip("/"))
-    if probe is not None:
-        await probe(scope, receive, send)
-        return
-    running_hub()  # whoever acts on a poll here is told to screens from here
-    await django_application(scope, receive, send)
+    await (probe or django_application)(scope, receive, send)
 
 
-def vote_door(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    running_hub()
-    return cast_vote(scope, receive, send)
-
-
-def results_door(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    running_hub()
-    return show_results(scope, receive, send)
-
-
-def lean(door: Any) -> Any:
-    """A door that guards itself and gives its own request ids; limits stand before both."""
-    return guarded(limited(door, is_lean=True)) if limited else door
-
-
-_ordinary_doors = with_request_ids(guarded(limited(ordinary_doors) if limited else ordinary_doors))
-_LEAN_DOORS = {("POST", "votes"): lean(vote_door), ("GET", "results"): lean(results_door)}
+_PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+_RAW_PATH = re.compile(r"/api/v1/polls/[^/]+/(votes|results)/?")
+_RAW_ENDPOINTS = {
+    ("POST", "votes"): guarded(limited(cast_vote, is_raw=True)),
+    ("GET", "results"): guarded(limited(show_results, is_raw=True)),
+}
+_everything_else = with_request_ids(guarded(limited(django_or_probe)))
 
 
 def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    match = _LEAN_PATH.fullmatch(scope["path"])
-    lean_door = match and _LEAN_DOORS.get((scope["method"], match[1]))
-    return (lean_door or _ordinary_doors)(scope, receive, send)
+    running_hub()  # acts and votes of this process are published to screens from here
+    match = _RAW_PATH.fullmatch(scope["path"])
+    raw_endpoint = match and _RAW_ENDPOINTS.get((scope["method"], match[1]))
+    return (raw_endpoint or _everything_else)(scope, receive, send)
 
 
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": limited(websocket_application) if limited else websocket_application,
+        "websocket": limited(websocket_application),
         "lifespan": lifespan,
     }
 )

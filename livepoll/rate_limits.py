@@ -68,6 +68,11 @@ def rules() -> list[Rule]:
     ]  # fmt: skip
 
 
+def unlimited(application: Application, *, is_raw: bool = False) -> Application:
+    """What stands in the place of `RateLimits` where RATE_LIMITS=off."""
+    return application
+
+
 class Counter:
     """Counts hits of a rule by an address, in Redis while it answers."""
 
@@ -110,7 +115,7 @@ class RateLimits:
         self._rules = rules()
         self._counter = Counter(settings.REDIS_URL)
 
-    def __call__(self, application: Application, *, is_lean: bool = False) -> Application:
+    def __call__(self, application: Application, *, is_raw: bool = False) -> Application:
         async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
             matching = [rule for rule in self._rules if rule.matches(scope)]
             request = RawRequest.of(scope)
@@ -130,15 +135,15 @@ class RateLimits:
                 await self._count(watched, request, _outcome_of(message))
                 await send(message)
 
-            # Sockets and lean doors keep their own `send`, which the short ways to it need:
+            # Sockets and raw endpoints keep their own `send`, which the short ways to it need:
             # see realtime.wire and polls.api.http_wire. They tell of their failures instead.
             is_socket = scope["type"] == "websocket"
             if is_socket:
                 note_miss = partial(misses.append, errors.PollNotFound.code)
                 scope = {**scope, "livepoll.on_missing_poll": note_miss}
-            elif is_lean:
+            elif is_raw:
                 request.on_failure = partial(self._count, watched)
-            await application(scope, receive, send if is_socket or is_lean else note_outcome)
+            await application(scope, receive, send if is_socket or is_raw else note_outcome)
             for miss in misses:
                 await self._count(watched, request, miss)
 

@@ -253,7 +253,7 @@ class Hub:
             metrics.LAG.set(_lag(watched, readings))
             for room, reading in zip(watched, readings, strict=True):
                 if self._rooms.get(room.id) is room:
-                    self._compare(room, reading)
+                    self.compare(room, reading)
             for room in watched:
                 if room.id not in self._subscribed:
                     self._spawn(self._subscribe(room))
@@ -290,7 +290,7 @@ class Hub:
                 if now is not None and now != before:
                     room.show_to(watcher)
 
-    def _compare(self, room: Room, reading: Reading | BaseException) -> None:
+    def compare(self, room: Room, reading: Reading | BaseException) -> None:
         if isinstance(reading, PollNotFound):
             self._end(room)
         elif isinstance(reading, Reading):

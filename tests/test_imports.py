@@ -1,4 +1,5 @@
-"""The house's one-way rule: livepoll → web, realtime, replay → polls → its pure modules.
+"""Imports run one way: livepoll → web, realtime, accounts, exports, replay → polls, and inside
+polls from each layer to lower ones.
 
 A room is a package at the top of the repository. A new one may import polls and nothing
 else; what goes beyond that is declared in MAY_IMPORT, where a reviewer sees it.
@@ -19,8 +20,23 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 MAY_IMPORT_EVERY_ROOM = {"livepoll"}
 
-# The rules, which can be read, tested and reused without a web framework.
-PURE_PACKAGE = "polls.rules"
+# polls from the lowest layer to the highest: folders, and modules that stand beside them. Each
+# imports itself and what is lower; neighbours on a line do not know each other.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("rules",),
+    ("errors", "draining", "models", "metrics", "apps"),
+    ("refs", "events"),
+    ("database",),
+    ("selectors",),
+    ("identity",),
+    ("voting",),
+    ("services", "recount", "poll_json"),
+    ("results",),
+    ("http",),
+    ("api", "admin", "management"),
+)
+# The rules of counting, which can be read, tested and reused without a web framework.
+PURE = "polls.rules"
 FRAMEWORKS = {
     "django",
     "rest_framework",
@@ -28,6 +44,7 @@ FRAMEWORKS = {
     "asgiref",
     "redis",
     "psycopg2",
+    "asyncpg",
     "drf_spectacular",
 }
 
@@ -95,18 +112,36 @@ def test_declared_imports_run_one_way() -> None:
     assert [room for room in rooms() if reaches(room, room)] == []
 
 
-def is_pure(module: str) -> bool:
-    return module == PURE_PACKAGE or module.startswith(f"{PURE_PACKAGE}.")
+def layer_of(module: str) -> str:
+    """The folder or module of polls that `polls.…` stands in."""
+    return module.split(".")[1]
 
 
-@pytest.mark.parametrize(
-    "path", [path for module, path in modules("polls") if is_pure(module)], ids=lambda one: one.stem
-)
-def test_a_pure_module_knows_no_framework_and_no_impure_neighbour(path: Path) -> None:
+def test_every_module_of_polls_has_its_layer() -> None:
+    found = {layer_of(module) for module, _ in modules("polls") if "." in module}
+    assert found - {"migrations"} == {name for layer in LAYERS for name in layer}
+
+
+@pytest.mark.parametrize("layer", [name for layer in LAYERS for name in layer])
+def test_a_layer_imports_lower_ones_only(layer: str) -> None:
+    place = next(number for number, names in enumerate(LAYERS) if layer in names)
+    allowed = {layer}.union(*LAYERS[:place])
     breaches = [
-        f"line {line}: {target}"
+        f"{module}:{line} imports {target}"
+        for module, path in modules("polls")
+        if module.startswith(f"polls.{layer}")
+        for line, target in imports(path)
+        if target.startswith("polls.") and layer_of(target) not in allowed
+    ]
+    assert breaches == []
+
+
+def test_the_rules_know_no_framework() -> None:
+    breaches = [
+        f"{module}:{line} imports {target}"
+        for module, path in modules("polls")
+        if module.startswith(PURE)
         for line, target in imports(path)
         if target.split(".")[0] in FRAMEWORKS
-        or (target.split(".")[0] in rooms() and not is_pure(target))
     ]
     assert breaches == []

@@ -20,12 +20,18 @@ from django.views.i18n import JavaScriptCatalog
 from polls.errors import PollNotFound
 from polls.selectors import get_poll
 from web.csp import embed_origins, policy
+from web.kinds import KINDS
+from web.modules import address, runs
 from web.qr import qr_svg
 from web.words import PAGES, texts_of
 
 
-def _page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
-    return render(request, f"web/{name}.html", {"page": name, **context})
+def _page(request: HttpRequest, name: str, *later: str, **context: Any) -> HttpResponse:
+    """`later`: modules that the page's own script will load by `import()` in any case."""
+    script = f"page_{name}"
+    modules = [address(module) for module in runs([script, *later]) if module != script]
+    context |= {"page": name, "script": address(script), "modules": modules}
+    return render(request, f"web/{name}.html", context)
 
 
 def _poll(code: str) -> Any:
@@ -38,19 +44,23 @@ def _poll(code: str) -> Any:
 @require_safe
 @gzip_page
 def start(request: HttpRequest) -> HttpResponse:
-    return _page(request, "start")
+    # Of the open polls' kinds only what they share is known here.
+    return _page(request, "start", "kinds/choices")
 
 
 @require_safe
 @gzip_page
 def new(request: HttpRequest) -> HttpResponse:
-    return _page(request, "new")
+    kinds = KINDS.values()
+    return _page(request, "new", *(kind.module for kind in kinds), kinds=kinds)
 
 
 @require_safe
 @gzip_page
 def vote(request: HttpRequest, code: str) -> HttpResponse:
-    return _page(request, "vote", poll=_poll(code))
+    poll = _poll(code)
+    sign_in = ["sign_in"] if poll.voter_policy == "account" else []
+    return _page(request, "vote", KINDS[poll.kind].module, *sign_in, poll=poll)
 
 
 @require_safe
@@ -64,7 +74,9 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     origins = ["'self'"]
     if overlay or embed:
         origins += [*embed_origins(), *poll.embed_origins]
-    response = _page(request, "live", poll=poll, overlay=overlay, embed=embed)
+    response = _page(
+        request, "live", KINDS[poll.kind].module, poll=poll, overlay=overlay, embed=embed
+    )
     response.headers["Content-Security-Policy"] = policy(origins)
     return response
 
@@ -72,7 +84,8 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 @gzip_page
 def manage(request: HttpRequest, code: str) -> HttpResponse:
-    response = _page(request, "manage", poll=_poll(code))
+    poll = _poll(code)
+    response = _page(request, "manage", KINDS[poll.kind].module, poll=poll)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -1,4 +1,4 @@
-"""The lean doors through Django's own handler, for servers and tests that come that way."""
+"""The raw endpoints through Django's own handler, for servers and tests that come that way."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import connection
 
-from polls.database.abandoned import END_BACKEND, Backend, abandoned_backends
+from polls.database.stale_backends import END_BACKEND, Backend, stale_backends
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class AsyncConnection:
 
         Raises:
             asyncpg.IntegrityConstraintViolationError: undone; the connection goes on.
-            Exception: whatever else it is, the connection is closed, and `abandoned_backends`
+            Exception: whatever else it is, the connection is closed, and `stale_backends`
                 has its backend unless that is known to have ended the statement.
         """
         assert self._connection is not None
@@ -96,7 +96,7 @@ class AsyncConnection:
         if closing is None:
             return
         if self._is_asking and self._backend is not None:
-            abandoned_backends.add(self._backend)
+            stale_backends.add(self._backend)
         self._is_asking = False
         with suppress(RuntimeError):  # its event loop has closed
             closing.terminate()
@@ -113,9 +113,9 @@ class AsyncConnection:
                 )  # fmt: skip
                 await opened.execute(_SETTINGS.format(settings.IDLE_IN_TRANSACTION_SECONDS))
                 self._backend = Backend(*await opened.fetchrow(_BACKEND))
-                for backend in [*abandoned_backends]:
+                for backend in [*stale_backends]:
                     await opened.fetch(END_BACKEND.format("$1", "$2"), *backend)
-                    abandoned_backends.discard(backend)
+                    stale_backends.discard(backend)
             self._connection, opened = opened, None
             self._retry_seconds = _RETRY_SECONDS
         except Exception as error:

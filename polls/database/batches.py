@@ -1,24 +1,35 @@
 """Many callers, one query: items are answered in batches.
 
-Each event loop that asks often has a lane on PostgreSQL; everything else, and what a lane leaves,
-is answered by one thread. Bounded: when `capacity` items wait, a further one is refused at once.
+What gathers while a batch is under way shares the next one. On PostgreSQL each event loop that asks
+often has a lane, which answers what it can on a connection of the loop's own; one thread answers
+what a lane leaves, and everything else. Bounded: when `capacity` items wait, a further one is
+refused at once.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic
 
 from django.db import connection
 
 from polls import draining
-from polls.database.async_lane import AsyncLane, LaneWork
+from polls.database.async_connection import AsyncConnection
 from polls.database.batch_worker import BatchWorker, Work
 from polls.database.pending import Answer, Item, Pending, unchanged
 from polls.errors import Overloaded
 
+logger = logging.getLogger(__name__)
+
 # Asked once: on an event loop every task would make a connection object to look at it.
 _IS_POSTGRESQL = connection.vendor == "postgresql"
+
+
+Batch = list[Pending[Item, Answer]]
+# Answers what it can of a batch, and returns the rest.
+LaneWork = Callable[[AsyncConnection, Batch[Item, Answer]], Awaitable[Batch[Item, Answer]]]
+Leave = Callable[[Sequence[Pending[Item, Answer]]], None]
 
 
 class Batches(Generic[Item, Answer]):
@@ -102,7 +113,7 @@ class Batches(Generic[Item, Answer]):
             self._close(loop)
         self._worker.stop()
 
-    def _lane(self, loop: asyncio.AbstractEventLoop) -> AsyncLane[Item, Answer]:
+    def _lane(self, loop: asyncio.AbstractEventLoop) -> "AsyncLane[Item, Answer]":
         lane = self._lanes.get(loop)
         if lane is None:
             for other in [one for one in self._lanes if one.is_closed()]:
@@ -118,3 +129,69 @@ class Batches(Generic[Item, Answer]):
         self._lanes = {one: kept for one, kept in self._lanes.items() if one is not loop}
         if lane is not None:
             lane.close()
+
+
+class AsyncLane(Generic[Item, Answer]):
+    """At most one batch under way. All methods on its event loop.
+
+    Args:
+        leave: takes over what the lane does not answer.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: LaneWork[Item, Answer],
+        *,
+        batch_size: int,
+        leave: Leave[Item, Answer],
+    ) -> None:
+        self._loop = loop
+        self._work = work
+        self._batch_size = batch_size
+        self._leave = leave
+        self._connection = AsyncConnection(loop)
+        self._gathered: Batch[Item, Answer] = []
+        self._batch: Batch[Item, Answer] = []  # under way
+        self._running: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many wait for the next batch."""
+        return len(self._gathered)
+
+    def is_open(self) -> bool:
+        """Whether it has a connection."""
+        return self._connection.is_open
+
+    def put(self, pending: Pending[Item, Answer]) -> bool:
+        """Take this for the batch that begins when this turn of the event loop is over, or the
+        one after; False while there is no connection."""
+        if not self._connection.is_ready():
+            return False
+        self._gathered.append(pending)
+        if self._running is None:
+            self._running = self._loop.create_task(self._run())
+        return True
+
+    def close(self) -> None:
+        """End the connection; whatever waits or is under way is left."""
+        self._connection.close()
+        left = self._batch + self._gathered
+        self._batch, self._gathered = [], []
+        if left:
+            self._leave(left)
+
+    async def _run(self) -> None:
+        try:
+            while self._gathered:
+                self._batch = self._gathered[: self._batch_size]
+                del self._gathered[: self._batch_size]
+                left = await self._work(self._connection, self._batch)
+                self._batch = []
+                if left:
+                    self._leave(left)
+        except Exception as error:
+            logger.info("left to the thread for now: %r", error)
+            self.close()
+        finally:
+            self._running = None

@@ -1,7 +1,7 @@
-"""The lean door: an HTTP request without Django's request handler.
+"""An HTTP request as ASGI gives it, without Django's request handler.
 
-Only for the two hot paths, casting a vote and reading results. Everything here mirrors
-what the ordinary door does: allowed hosts, origins, problem+json.
+Only for the two hot paths, casting a vote and reading results. Everything here mirrors what Django
+and its middleware do: allowed hosts, origins, problem+json.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,14 +12,15 @@ import orjson
 from django.conf import settings
 from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from polls import errors
 from polls.http import request_ids
 from polls.http.caller import Caller, read_caller
-from polls.http.wire import Header, body_at_hand
 from polls.identity.client_address import client_address
 from polls.identity.voters import COOKIE_NAME
 
+Header = tuple[bytes, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -44,7 +45,7 @@ class RawRequest:
         self.path: str = scope["path"]
         self._client = scope.get("client")
         self._scheme = scope.get("scheme")
-        self.has_id = request_ids.SCOPE_KEY in scope  # from a door before
+        self.has_id = request_ids.SCOPE_KEY in scope  # from `with_request_ids`
         # Who limits guesses is told of a failure, by its code, before the client is.
         self.on_failure: Callable[[RawRequest, str], Awaitable[None]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -124,7 +125,7 @@ class RawRequest:
             Disconnected: the client went away.
         """
         self.check_length(limit)
-        here = body_at_hand(receive)
+        here = _body_at_hand(receive)
         if here is not None and len(here) <= limit:
             return here
         body = bytearray()
@@ -175,3 +176,13 @@ def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
 def _is_allowed_host(host: bytes) -> bool:
     domain, _ = split_domain_port(host.decode("latin-1"))
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def _body_at_hand(receive: Any) -> bytes | None:
+    """A request's body where it has come with the head; None: ask `receive`."""
+    cycle = getattr(receive, "__self__", None)
+    if type(cycle) is not RequestResponseCycle or cycle.more_body or cycle.disconnected:
+        return None
+    body, cycle.body = bytes(cycle.body), bytearray()
+    cycle.message_event.clear()  # what comes next is that the client has gone
+    return body

@@ -1,17 +1,30 @@
-"""Answers of the raw ASGI endpoints: headers, CORS, problem+json."""
+"""Answers of the raw ASGI endpoints: headers, CORS, problem+json, and the short way to Uvicorn.
 
+Each message of ASGI's `send` is a system call there, and one that wakes whoever waits at the other
+end. So head and body are written as one piece, and a round of readers is answered in one turn of
+the event loop, one right after the other. Answers to a batch of votes are made before any of them
+is written, and go `at_once`. What is not plainly ready is left to the server's `send`
+(docs/decisions/answers-in-one-piece.md).
+"""
+
+import asyncio
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import orjson
 from django.conf import settings
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from polls import errors
 from polls.http import request_ids
 from polls.http.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
-from polls.http.request import RawRequest, Send
-from polls.http.wire import Header, encode_headers, write_answer
+from polls.http.request import Header, RawRequest, Send
 from polls.identity.voters import COOKIE_NAME
+
+_waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+# The server makes new ones each second, for their Date.
+_server_headers: tuple[list[Header], bytes] = ([], b"")
 
 _CORS_HEADERS: tuple[Header, ...] = (
     (b"access-control-allow-credentials", b"true"),
@@ -29,7 +42,7 @@ def cors_headers(request: RawRequest) -> list[Header]:
 
 
 def answer_headers(request: RawRequest) -> list[Header]:
-    """What goes with every answer of a lean door, which may stand behind no other door."""
+    """What goes with every answer of a raw endpoint, which has no middleware."""
     headers = cors_headers(request)
     if not request.has_id:
         headers.append((b"x-request-id", request_ids.new_request_id().encode()))
@@ -46,7 +59,7 @@ def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[H
         (b"cache-control", cache_control),
         (b"x-content-type-options", b"nosniff"),
     ]
-    return headers, encode_headers(headers)
+    return headers, _encode_headers(headers)
 
 
 async def respond(
@@ -67,7 +80,7 @@ async def respond(
     standing, encoded = _standing_headers(content_type, cache_control)
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if await write_answer(send, status, encoded, headers, body, at_once=at_once):
+    if await _write_answer(send, status, encoded, headers, body, at_once=at_once):
         return
     start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
     await send(start)
@@ -77,7 +90,7 @@ async def respond(
 async def refuse(
     request: RawRequest, send: Send, error: errors.PollError, headers: list[Header]
 ) -> None:
-    """A lean door's answer when it cannot do what was asked."""
+    """A raw endpoint's answer when it cannot do what was asked."""
     if request.on_failure is not None:
         await request.on_failure(request, error.code)
     await respond_problem(send, error, headers)
@@ -95,3 +108,84 @@ async def respond_problem(
         headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
     body = orjson.dumps(problem_of(error) | extra)
     await respond(send, error.status, body, headers, PROBLEM_CONTENT_TYPE.encode())
+
+
+def _encode_headers(headers: Sequence[Header]) -> bytes:
+    """Header lines, RFC 9112."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+async def _write_answer(
+    send: Any,
+    status: int,
+    standing: bytes,
+    headers: Sequence[Header],
+    body: bytes,
+    *,
+    at_once: bool = False,
+) -> bool:
+    """Answer past an ASGI `send` when this turn of the loop ends: whether it did.
+
+    Args:
+        at_once: not with the others of this turn.
+        standing: header lines, by `_encode_headers`; `headers` come after them. None of them
+            holds what a client sent unchecked: nobody looks for line ends in them here.
+    """
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is not RequestResponseCycle:
+        return False
+    if not at_once:
+        await _end_of_turn()
+    if (
+        cycle.response_started
+        or cycle.disconnected
+        or not cycle.keep_alive
+        or cycle.access_log
+        or cycle.waiting_for_100_continue
+        or cycle.flow.write_paused
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    # From here on what Uvicorn's `send` does.
+    cycle.response_started = True
+    cycle.transport.write(
+        b"%b%b%b%b\r\n%b"
+        % (
+            STATUS_LINE[status],
+            _encoded_server_headers(cycle.default_headers),
+            standing,
+            _encode_headers(headers),
+            body,
+        )
+    )
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+def _end_of_turn() -> "asyncio.Future[None]":
+    """Done when all that the event loop has ready by now has run."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    waiting = _waiting.get(loop)
+    if waiting is None:
+        waiting = _waiting[loop] = []
+        loop.call_soon(_end_turn, loop)
+    waiting.append(future)
+    return future
+
+
+def _end_turn(loop: asyncio.AbstractEventLoop) -> None:
+    for future in _waiting.pop(loop):
+        if not future.done():
+            future.set_result(None)
+
+
+def _encoded_server_headers(headers: list[Header]) -> bytes:
+    global _server_headers
+    known, encoded = _server_headers
+    if known is not headers:
+        encoded = _encode_headers(headers)
+        _server_headers = headers, encoded
+    return encoded

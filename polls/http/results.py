@@ -1,4 +1,5 @@
-"""GET …/results/: the tally, never older than an acknowledged vote. A lean door."""
+"""GET …/results/: the tally, never older than an acknowledged vote. A raw ASGI
+endpoint."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,6 +1,7 @@
-"""POST /api/v1/polls/{id}/votes/: from bytes to the ballot box and back. A lean door.
+"""POST /api/v1/polls/{id}/votes/: from bytes to the ballot box and back. A raw ASGI endpoint.
 
-A 2xx is sent after COMMIT only. No database, no Django request handler on this path.
+A 2xx is sent after COMMIT only. No database, no Django request handler on this path. The request
+guard has checked the sender.
 """
 
 from datetime import UTC, datetime
@@ -12,10 +13,8 @@ import orjson
 from polls import draining, errors
 from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
-from polls.http.request import Disconnected, RawRequest, Receive, Send
+from polls.http.request import Disconnected, Header, RawRequest, Receive, Send
 from polls.http.response import answer_headers, refuse, respond
-from polls.http.sender import check_sender
-from polls.http.wire import Header
 from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 from polls.refs import parse_ref
@@ -55,7 +54,6 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
 async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) -> _Answer:
     """A device that is minted goes into `headers` before it votes, so that whoever is told to
     try again is the same voter then."""
-    check_sender(request)
     if draining.is_draining():
         raise errors.Overloaded(
             "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS

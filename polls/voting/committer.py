@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from polls import errors, events, metrics, selectors
-from polls.database.abandoned import end_abandoned
+from polls.database.stale_backends import end_stale_backends
 from polls.identity.voters import voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
@@ -39,7 +39,7 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
     """
     started = time.perf_counter()
     try:
-        end_abandoned()
+        end_stale_backends()
         outcomes = record_votes(batch)
     except (OperationalError, InterfaceError) as error:
         connection.close()

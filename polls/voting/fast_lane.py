@@ -71,7 +71,7 @@ class FastLane:
         if not unknown:
             return
         if len(known_until) > _MOST_KNOWN:
-            self._forget()
+            self.forget()
         for ref in unknown:
             self._known.pop(ref, None)
             known_until[ref] = now + KNOWN_SECONDS
@@ -86,9 +86,9 @@ class FastLane:
             return
         self._next_detours = min(2 * self._next_detours + 1, MOST_DETOURS)
         self._detours = self._next_detours
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Read every poll again before it is relied on."""
         self._known.clear()
         self._known_until.clear()

@@ -47,7 +47,7 @@ _VOTE_COLUMNS = {
     "poll_id": "uuid", "epoch": "integer", "seq": "bigint", "voter": "uuid", "marks": "jsonb",
     "is_current": "boolean", "replaces": "bigint",
 }  # fmt: skip
-_APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
+APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
     SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {_rows(**_VOTE_COLUMNS)}"""  # noqa: S608
 _TOTALS = {
     "version": "bigint", "voters": "bigint", "votes": "bigint", "counts": "jsonb", "stars": "jsonb",
@@ -103,7 +103,7 @@ def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
         }
         for vote in votes
     ]  # fmt: skip
-    _execute(_APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
+    _execute(APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
 
 
 def save_totals(states: Sequence[PollState]) -> None:

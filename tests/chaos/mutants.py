@@ -1,17 +1,13 @@
 """Small deliberate bugs, at least one for each rule of the checker: a run on a copy of the
-source that has one must be told by that rule. They show that the checker can see."""
+source that has one must be told by that rule. They show that the checker can see.
+
+A mutant is code that the server process runs once it has imported everything: it replaces what
+stands at a seam, a function or constant of a module, by something that is wrong. A name that is not
+there any more ends the process, and with it the test.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
-
-
-@dataclass(frozen=True)
-class Patch:
-    """In this file of the copy, this text once, becomes that."""
-
-    file: str
-    old: str
-    new: str
 
 
 @dataclass(frozen=True)
@@ -20,124 +16,223 @@ class Mutant:
 
     name: str
     rule: str
-    patches: tuple[Patch, ...]
+    code: str
     faults: tuple[str, ...] = ("drop_sockets",)
 
     def apply(self, root: Path) -> None:
-        """Raises ValueError when the source is no longer what the mutant was made for."""
-        for patch in self.patches:
-            path = root / patch.file
-            text = path.read_text()
-            if text.count(patch.old) != 1:
-                raise ValueError(f"{self.name}: {patch.old!r} is not once in {patch.file}")
-            path.write_text(text.replace(patch.old, patch.new))
+        """Put it into this copy of the source."""
+        (root / "mutant.py").write_text(_TOOLS + self.code)
+        with (root / "asgi.py").open("a") as asgi:
+            asgi.write("\nimport mutant\n")
 
 
-# Most votes are first ones, decided before the lock: for bugs of what happens under it.
-_NONE_PRESUMED = Patch(
-    "polls/voting/loop_box.py", "None if self._wary else presume(", "None and presume("
-)
+_TOOLS = '''
+import sys
+
+from polls.voting import committer, fast_lane, first_votes, sql
+from polls.voting.fast_lane import FastLane
+
+
+def replace(owner, name, make):
+    """Put make(what stands there) there, and wherever else it was imported by that name."""
+    old = getattr(owner, name)
+    new = make(old)
+    setattr(owner, name, new)
+    for module in list(sys.modules.values()):
+        if getattr(module, name, None) is old:
+            setattr(module, name, new)
+
+
+def without_fast_lane():
+    """For bugs of what happens under the lock."""
+
+    async def leave_all(self, connection, batch):
+        return batch
+
+    replace(FastLane, "store", lambda _: leave_all)
+
+
+def change_first_votes(old, new):
+    assert old in first_votes.ADD_FIRST_VOTES, old
+    replace(first_votes, "ADD_FIRST_VOTES", lambda text: text.replace(old, new))
+
+
+'''
 
 MUTANTS = [
     Mutant(
-        "a failed commit is answered as done", "stored",
-        (Patch("polls/voting/committer.py",
-               "    with vote_transaction():\n        decided",
-               "    from contextlib import suppress\n    from django.db import DatabaseError\n"
-               "    with suppress(DatabaseError), vote_transaction():\n        decided"),
-         Patch("polls/voting/loop_box.py", "            self._connection.run([*decided.writes",
-               "            settle([(who, finish, one) for (_, who, finish), one in\n"
-               "                    zip(self._batch, decided.outcomes)])\n"
-               "            self._connection.run([*decided.writes"),
-         Patch("polls/voting/loop_box.py", "waiting = self._batch + self._gathered",
-               "waiting = self._gathered"), _NONE_PRESUMED),
+        "a failed commit is answered as done", "stored", '''
+from contextlib import suppress
+from django.db import DatabaseError, connection
+
+without_fast_lane()
+
+
+def careless(commit):
+    def commit_or_not(self):
+        with suppress(DatabaseError):
+            commit(self)
+    return commit_or_not
+
+
+replace(type(connection._connections["default"]), "commit", careless)
+''',
         ("lose_a_commit",) * 3,
     ),
     Mutant(
-        "commits are not durable", "stored",
-        (Patch("livepoll/settings.py",
-               '            "connect_timeout": 5,\n',
-               '            "connect_timeout": 5, "options": "-c synchronous_commit=off",\n'),),
+        "commits are not durable", "stored", '''
+from django.db import connections
+
+connections.settings["default"]["OPTIONS"]["options"] = "-c synchronous_commit=off"
+''',
         ("kill_postgres",) * 4,
     ),
     Mutant(
-        "no lock, and collisions are ignored", "stored",
-        (Patch("polls/voting/state_rows.py", '" FOR UPDATE" * (lock', '"" * (lock'),
-         Patch("polls/voting/vote_store.py", "%s::boolean[], %s::bigint[])",
-               "%s::boolean[], %s::bigint[]) ON CONFLICT DO NOTHING"), _NONE_PRESUMED),
+        "no lock, and collisions are ignored", "stored", '''
+from polls import selectors
+
+without_fast_lane()
+replace(selectors, "lock_states", lambda _: selectors.get_states)
+replace(sql, "APPEND", lambda text: text + " ON CONFLICT DO NOTHING")
+''',
     ),
     Mutant(
-        "earlier votes are not looked up", "once",
-        (Patch("polls/voting/committer.py",
-               "for vote in (votes or []) + (yield from vote_store.current_votes(unforeseen)):",
-               "for vote in ():"),
-         Patch("polls/migrations/0001_initial.py", "condition=models.Q(('is_current', True))",
-               "condition=models.Q(('is_current', True), ('seq', 0))"),
-         Patch("polls/voting/additions.py", "FROM given, unnest(voters, epochs) AS one",
-               "FROM given, unnest(voters[:0], epochs[:0]) AS one")),
+        "earlier votes are not looked up", "once", '''
+import psycopg2
+from django.conf import settings
+
+with psycopg2.connect(settings.DATABASE_URL) as connection, connection.cursor() as cursor:
+    cursor.execute("DROP INDEX IF EXISTS vote_one_a_voter")
+replace(sql, "current_votes", lambda _: lambda voters: {})
+change_first_votes("FROM given, unnest(voters, epochs) AS one",
+                   "FROM given, unnest(voters[:0], epochs[:0]) AS one")
+''',
         ("lose_a_commits_answer",) * 3,
     ),
     Mutant(
-        "a retry is told another seq", "retry",
-        (Patch("polls/voting/committer.py", "return Outcome(verdict, earlier)",
-               "return Outcome(verdict, earlier._replace(seq=desk.version))"),),
+        "a retry is told another seq", "retry", '''
+def forgetful(record_votes):
+    def record(batch):
+        return [
+            one._replace(vote=one.vote._replace(seq=one.state.version))
+            if one.verdict == "repeated" else one
+            for one in record_votes(batch)
+        ]
+    return record
+
+
+replace(committer, "record_votes", forgetful)
+''',
     ),
     Mutant(
-        "a seq is left out now and then", "gapless",
-        (Patch("polls/voting/committer.py", "        self.version += 1\n",
-               "        self.version += 2 if self.version % 50 == 49 else 1\n"), _NONE_PRESUMED),
+        "a seq is left out now and then", "gapless", '''
+without_fast_lane()
+
+
+def skipping(save_totals):
+    def save(states):
+        save_totals([one._replace(version=one.version + (one.version % 20 == 0)) for one in states])
+    return save
+
+
+replace(sql, "save_totals", skipping)
+''',
     ),
     Mutant(
-        "a replaced vote is not counted out", "recount",
-        (Patch("polls/voting/committer.py", "earlier.marks, -1)", "earlier.marks, 0)"),),
+        "a replaced vote is not counted out", "recount", '''
+from polls.rules.tally import Tally
+
+
+def only_in(add):
+    def add_only(self, kind, marks, sign=1):
+        if sign > 0:
+            add(self, kind, marks, sign)
+    return add_only
+
+
+replace(Tally, "add", only_in)
+''',
     ),
     Mutant(
-        "first votes do not ask whether the poll is still what it was", "final",
-        (Patch("polls/voting/additions.py",
-               "WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision",
-               "WHERE poll.id = t.id AND poll.epoch = t.epoch"),
-         Patch("polls/voting/known_polls.py", "_TRUSTED_SECONDS = 1.0", "_TRUSTED_SECONDS = 60.0"),
-         Patch("polls/voting/known_polls.py", "_known[state.code] = known",
-               "_known[state.code] = _known.get(state.id, known)")),
+        "first votes do not ask whether the poll is still what it was", "final", '''
+change_first_votes(" AND poll.revision = t.revision", "")
+replace(fast_lane, "KNOWN_SECONDS", lambda _: 60.0)
+replace(FastLane, "forget", lambda _: lambda self: None)
+''',
         ("drop_sockets",) * 5,
     ),
     Mutant(
-        "first votes get seqs that are taken", "retry",
-        (Patch("polls/voting/first_votes.py", "addition.tally.voters + index + 1", "index"),),
+        "first votes get seqs that are taken", "retry", '''
+def counting_anew(outcomes):
+    def count(self, rows):
+        found = outcomes(self, rows)
+        return {
+            number: one._replace(vote=one.vote._replace(seq=place))
+            for place, (number, one) in enumerate(found.items())
+        }
+    return count
+
+
+replace(first_votes.FirstVotes, "outcomes", counting_anew)
+''',
     ),
     Mutant(
-        "older tallies are shown too", "order",
-        (Patch("realtime/room.py", "        if state.order <= self.state.order:\n",
-               "        if state.order == self.state.order:\n"),),
+        "older tallies are shown too", "order", '''
+from realtime.room import Room
+
+
+def trusting(take_tally):
+    def take(self, state):
+        if state.order < self.state.order:  # as if it were newer than all before
+            self.state = state._replace(version=state.version - 1)
+        take_tally(self, state)
+    return take
+
+
+replace(Room, "take_tally", trusting)
+''',
         ("slow_redis",) * 3,  # what the other process tells comes after what is known here
     ),
     Mutant(
-        "the version goes out without its counts", "committed",
-        (Patch("realtime/messages.py", '"votes", "counts", "stars")', '"votes", "stars")'),),
+        "the version goes out without its counts", "committed", '''
+from realtime import messages
+
+replace(messages, "read_tally", lambda read: lambda message, known: read(message, known)._replace(
+    counts=known.counts))
+''',
     ),
     Mutant(
-        "nothing is reconciled", "fresh",
-        (Patch("realtime/hub.py", "                    self._compare(room, reading)\n",
-               "                    pass\n"),),
+        "nothing is reconciled", "fresh", '''
+from realtime.hub import Hub
+
+replace(Hub, "compare", lambda _: lambda self, room, reading: None)
+''',
         ("kill_redis_for_long",) * 2,
     ),
     Mutant(
-        "closed polls take votes", "final",
-        (Patch("polls/rules/deciding.py", "    if status == Status.OPEN:\n        return None",
-               "    if status in (Status.OPEN, Status.CLOSED):\n        return None"),),
+        "closed polls take votes", "final", '''
+from polls.rules import deciding
+from polls.rules.ballot import Refusal
+
+without_fast_lane()
+replace(deciding, "refusal_by_status", lambda refusal: lambda state, now: (
+    None if refusal(state, now) == Refusal.POLL_CLOSED else refusal(state, now)))
+''',
         ("drop_sockets",) * 5,
     ),
     Mutant(
-        "everybody sees every result", "hidden",
-        (Patch("polls/rules/poll.py",
-               "    if is_owner or visibility == Visibility.ALWAYS:\n        return True",
-               "    if is_owner or visibility:\n        return True"),),
+        "everybody sees every result", "hidden", '''
+from polls.rules import poll
+
+replace(poll, "may_see_results", lambda _: lambda *args, **kwargs: True)
+''',
     ),
     Mutant(
-        "a database that is away is our own failure", "answers",
-        (Patch("polls/voting/ballot_box.py",
-               'return [Overloaded("The database is away; try again.") for _ in batch]',
-               "return [ServerError() for _ in batch]"),),
+        "a database that is away is our own failure", "answers", '''
+from polls.errors import Overloaded
+
+replace(Overloaded, "status", lambda _: 500)
+''',
         ("kill_postgres",),
     ),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ can be cut, hung and delayed, and can wait for the next COMMIT to do its harm.
 
 import asyncio
 import multiprocessing
+import re
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Literal, Self
@@ -15,6 +16,8 @@ import uvloop
 Trap = Literal["none", "lose", "swallow", "tell", "hang"]
 _CHUNK = 65536
 _START_DEADLINE_SECS = 30.0
+# PostgreSQL's Parse message: the name, and the text.
+_PREPARES_FIRST_VOTES = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00WITH given AS")
 
 
 class _Link:
@@ -33,6 +36,13 @@ class _Link:
         self.flowing.set()
         self._tell = tell
         self._writers: set[asyncio.StreamWriter] = set()
+        self._first_votes: set[bytes] = set()
+
+    def _commits(self, data: bytes) -> bool:
+        """Whether a client sends COMMIT here, or runs the statement of first votes, which is its
+        own transaction and goes by a name once it is prepared."""
+        self._first_votes.update(_PREPARES_FIRST_VOTES.findall(data))
+        return b"COMMIT" in data or any(name in data for name in self._first_votes)
 
     def cut(self) -> None:
         for writer in list(self._writers):
@@ -80,7 +90,8 @@ class _Link:
     ) -> None:
         try:
             while data := await source.read(_CHUNK):
-                if is_client and self.trap != "none" and b"COMMIT" in data:
+                commits = is_client and self._commits(data)
+                if commits and self.trap != "none":
                     trap, self.trap = self.trap, "none"
                     if trap == "hang":
                         self._tell()

@@ -30,9 +30,9 @@ class Site:
         _exc: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        from realtime.hub import stop_hub
+        from livepoll.lifespan import stop
 
-        self.run(stop_hub())
+        self.run(stop())
         self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -10,6 +10,7 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from polls.services import create_poll
+from web.kinds import KINDS
 
 ASSET = re.compile(r'(?:href|src)="/static/([^"]+)"')
 FONT_FORMATS = {".woff2"}
@@ -23,12 +24,17 @@ def compressed_bytes(path: Path) -> int:
 @pytest.mark.django_db
 @pytest.mark.parametrize("language", ["en", "ar"])
 @pytest.mark.parametrize(
-    ("page", "most_bytes"), [("/p/{code}/", 60_000), ("/p/{code}/live/", 120_000), ("/", 60_000)]
+    ("page", "kind", "most_bytes"),
+    [
+        ("/", "single", 60_000),
+        *(("/p/{code}/", kind, 60_000) for kind in KINDS),
+        *(("/p/{code}/live/", kind, 120_000) for kind in KINDS),
+    ],
 )
 def test_a_first_visit_stays_within_its_budget(
-    client: Client, page: str, most_bytes: int, language: str
+    client: Client, page: str, kind: str, most_bytes: int, language: str
 ) -> None:
-    poll, _ = create_poll(question="Which?", options=["This", "That"])
+    poll, _ = create_poll(question="Which?", options=["This", "That"], kind=kind, max_choices=1)
     html = client.get(page.format(code=poll.code), headers={"Accept-Language": language}).content
     name = {"/": "start", "/p/{code}/": "vote", "/p/{code}/live/": "live"}[page]
     words = client.get(f"/words/{name}/{language}.js").content
@@ -37,5 +43,5 @@ def test_a_first_visit_stays_within_its_budget(
         found = finders.find(name)
         assert found, name
         total += compressed_bytes(Path(found))
-    print(f"{page} in {language}: {total} bytes")
+    print(f"{page} of a {kind} poll in {language}: {total} bytes")
     assert total < most_bytes

@@ -12,9 +12,8 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from polls import draining, errors, services
-from polls.database import abandoned
-from polls.database.abandoned import abandoned_backends
 from polls.database.async_connection import AsyncConnection
+from polls.database.stale_backends import stale_backends
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
@@ -357,7 +356,7 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
     again = await box.cast_all([cast(poll, f"new {number}") for number in range(40)])
     assert told(again) == ["accepted"] * 40
     assert box.committed == 0
-    assert not abandoned_backends
+    assert not stale_backends
 
 
 async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
@@ -419,7 +418,7 @@ async def test_a_batch_that_was_given_up_is_not_committed_later(
         os.kill(backend, signal.SIGCONT)
     await eventually_elsewhere(lambda: is_gone(backend))
     await assert_exact(poll, voters=1, version=3)
-    assert not abandoned_backends
+    assert not stale_backends
 
 
 async def test_a_new_connection_ends_what_the_one_before_gave_up(
@@ -427,17 +426,17 @@ async def test_a_new_connection_ends_what_the_one_before_gave_up(
 ) -> None:
     backend = await lane_backend(box, poll)
     os.kill(backend, signal.SIGSTOP)
-    monkeypatch.setattr(committer, "end_abandoned", lambda: None)  # as if no vote came to it
+    monkeypatch.setattr(committer, "end_stale_backends", lambda: None)  # as if no vote came to it
     try:
         waiting = box.box.cast(cast(poll, "a"))
         await eventually(lambda: box.stored == 2)
         box.box.close_lane()
         await waiting
-        assert {one.pid for one in abandoned_backends} == {backend}
+        assert {one.pid for one in stale_backends} == {backend}
         await box.connect()
     finally:
         os.kill(backend, signal.SIGCONT)
-    assert not abandoned.abandoned_backends
+    assert not stale_backends
     await eventually_elsewhere(lambda: is_gone(backend))
     await assert_exact(poll, voters=2, version=2)
 

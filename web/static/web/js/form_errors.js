@@ -1,4 +1,5 @@
-// A problem's errors, each beside its field; what has no field goes to the top of the form.
+// What a form shows: the groups of fields that a kind of poll asks for, and a problem's errors,
+// each beside its field; what has no field goes to the top of the form.
 
 import { $, $$, h, show } from "./dom.js";
 import { gettext } from "./i18n.js";
@@ -22,6 +23,11 @@ const fieldWords = (error) => fields()[error.code] ?? error.detail;
 export function clearErrors(form) {
   for (const text of $$(".field-error", form)) text.textContent = "";
   for (const field of $$("[aria-invalid]", form)) field.removeAttribute("aria-invalid");
+}
+
+// Of the groups that not every form needs, shows those with these names.
+export function showFields(form, names) {
+  for (const group of $$("[data-fields]", form)) show(group, names.includes(group.dataset.fields));
 }
 
 // `prefix` is what the form's ids begin with; returns the first field with an error, or null.

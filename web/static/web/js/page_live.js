@@ -3,25 +3,24 @@
 import { accessToken } from "./account.js";
 import { Announcer } from "./announcer.js";
 import { getTimeline } from "./api.js";
-import { Bars, leaderText, resultsTable } from "./bars.js";
 import { showConnection } from "./connection.js";
 import { Countdown } from "./countdown.js";
 import { $, $$, h, setText, show } from "./dom.js";
 import { fill, gettext, number, dateTime } from "./i18n.js";
+import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 import { ownerKey, recall, remember, voterToken } from "./memory.js";
-import { Rounds } from "./rounds.js";
 import { Shortcuts } from "./shortcuts.js";
 import { Timeline } from "./timeline.js";
 
 const pollId = document.body.dataset.poll;
+const kind = await kindOfPage();
 const wishes = new URLSearchParams(location.search);
 const root = document.documentElement;
 const key = ownerKey(pollId);
 const feed = new LiveFeed(pollId, { token: voterToken(), key, access: accessToken, counting: true });
 const announcer = new Announcer($("#announcer"));
-const bars = new Bars($("#bars"));
-const rounds = new Rounds($("#rounds"), draw);
+const drawn = kind.results({ drawing: $("#bars"), steps: $("#steps") }, draw);
 const timeline = new Timeline($("#timeline"), async () =>
   getTimeline(pollId, { token: voterToken(), key, access: key ? null : await accessToken() }));
 const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refresh(), 400));
@@ -40,7 +39,7 @@ function draw() {
   show($("#curtain"), hidden);
   show($("#bars"), !hidden && !on.table);
   show($("#table"), !hidden && on.table);
-  show($("#rounds"), !hidden && poll.kind === "ranked");
+  if (hidden) show($("#steps"), false);
   show($("#timeline"), Boolean(results?.counts));
   if (hidden) setText($("#curtain"), curtainWords());
   if (!results) {
@@ -49,9 +48,8 @@ function draw() {
   }
   setText($("#voters"), number(results.voters));
   if (hidden) return;
-  const view = poll.kind === "ranked" ? rounds.view(poll, results) : results;
-  if (on.table) $("#table").replaceChildren(resultsTable(poll, view));
-  else bars.update(poll, view);
+  drawn.update(poll, results);
+  if (on.table) $("#table").replaceChildren(drawn.table());
 }
 
 function drawStatus() {
@@ -91,7 +89,7 @@ function curtainWords() {
 function press(name, value = !on[name]) {
   on[name] = value;
   $(`[data-do='${name}']`)?.setAttribute("aria-pressed", String(value));
-  if (name === "sort") bars.setSorted(value);
+  if (name === "sort") drawn.sort(value);
   if (name === "patterns") {
     root.classList.toggle("no-patterns", !value);
     remember("patterns", value);
@@ -118,7 +116,7 @@ const forward = getComputedStyle(root).direction === "rtl" ? -1 : 1;
 const shortcuts = new Shortcuts({
   s: actions.sort, h: actions.hide, t: actions.table, p: actions.patterns, q: actions.qr,
   d: actions.theme, f: actions.full, "?": actions.help,
-  ArrowLeft: () => rounds.step(-forward), ArrowRight: () => rounds.step(forward),
+  ArrowLeft: () => drawn.step(-forward), ArrowRight: () => drawn.step(forward),
 });
 $("#keys").append(
   ...$$("[data-do]").flatMap((button) => [
@@ -130,6 +128,7 @@ $("#keys-on").addEventListener("change", (event) => shortcuts.set(event.target.c
 // ---- the feed ----
 
 feed.addEventListener("poll", ({ detail }) => {
+  stayWithKind(kind, detail);
   poll = detail;
   draw();
 });
@@ -137,7 +136,7 @@ feed.addEventListener("results", ({ detail }) => {
   results = detail;
   if (results?.counts) {
     timeline.add(results);
-    announcer.later(() => (on.hide || !results?.counts ? "" : leaderText(poll, results)));
+    announcer.later(() => (on.hide || !results?.counts ? "" : kind.summary(poll, results)));
   }
   draw();
 });

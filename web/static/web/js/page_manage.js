@@ -2,31 +2,30 @@
 // goes out only as an Authorization header to the API. Where an account owns the poll, its token
 // takes the key's place and is kept nowhere else.
 
-import "./chrome.js";
+import "./page_frame.js";
 import { accessToken, accountName } from "./account.js";
 import { Announcer } from "./announcer.js";
 import { getPoll, getTimeline } from "./api.js";
 import { act, deletePoll, getOwned, patchPoll } from "./api_owner.js";
-import { Bars, leaderText, resultsTable } from "./bars.js";
 import { VoterCodes } from "./codes.js";
 import { confirmed } from "./confirm.js";
 import { showConnection } from "./connection.js";
 import { Countdown } from "./countdown.js";
 import { $, h, setText, show } from "./dom.js";
 import { exportButtons } from "./exports.js";
-import { clearErrors, showErrors } from "./form_errors.js";
+import { clearErrors, showErrors, showFields } from "./form_errors.js";
 import { dateTime, fill, gettext, ngettext, number, votersText } from "./i18n.js";
+import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 import { ownerKey, remember } from "./memory.js";
-import { Rounds } from "./rounds.js";
 import { copyRow, shareCard } from "./share.js";
 import { Timeline } from "./timeline.js";
 
 const RENEW_MS = 1800000;
 const { poll: pollId, code } = document.body.dataset;
+const kind = await kindOfPage();
 const announcer = new Announcer($("#announcer"));
-const bars = new Bars($("#bars"));
-const rounds = new Rounds($("#rounds"), drawResults);
+const drawn = kind.results({ drawing: $("#bars"), steps: $("#steps") }, drawResults);
 const timeline = new Timeline($("#timeline"), () => getTimeline(pollId, { key }));
 const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed?.refresh(), 400));
 
@@ -94,11 +93,10 @@ function drawControls() {
 
 function drawResults() {
   if (!poll || !results) return;
-  const view = poll.kind === "ranked" ? rounds.view(poll, results) : results;
-  bars.update(poll, view);
+  drawn.update(poll, results);
   setText($("#voters"), votersText(results.voters));
   setText($("#results-title"), results.final ? gettext("Final result") : gettext("Results"));
-  if ($(".as-table").open) $("#table").replaceChildren(resultsTable(poll, view));
+  if ($(".as-table").open) $("#table").replaceChildren(drawn.table());
 }
 
 // ---- acts ----
@@ -162,6 +160,8 @@ async function remove() {
 
 const edit = $("#edit");
 const editOptions = { inputs: () => [...$("#edit-options").querySelectorAll("input")] };
+const editedOptions = () =>
+  editOptions.inputs().map((input) => ({ id: Number(input.dataset.id), text: input.value.trim() }));
 
 function fillEdit() {
   $("#edit-question").value = poll.question;
@@ -169,7 +169,8 @@ function fillEdit() {
   $("#edit-visibility").value = poll.results_visibility;
   $("#edit-vote-change").checked = poll.vote_change;
   $("#edit-listed").checked = poll.listed;
-  $("#edit-options").replaceChildren(...poll.options.map((option, n) =>
+  showFields(edit, kind.fields);
+  $("#edit-options").replaceChildren(...(poll.options ?? []).map((option, n) =>
     h("li", { class: "option-item" }, h("input", {
       type: "text", value: option.text, maxlength: "200", dir: "auto", "data-id": String(option.id),
       "aria-label": fill(gettext("Option %(n)s"), { n: number(n + 1) }),
@@ -186,7 +187,7 @@ edit.addEventListener("submit", async (event) => {
     results_visibility: $("#edit-visibility").value,
     vote_change: $("#edit-vote-change").checked,
     listed: $("#edit-listed").checked,
-    options: editOptions.inputs().map((input) => ({ id: Number(input.dataset.id), text: input.value.trim() })),
+    ...(kind.fields.includes("options") ? { options: editedOptions() } : {}),
   };
   const changes = Object.fromEntries(Object.entries(wanted)
     .filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(poll[name] ?? "")));
@@ -299,6 +300,7 @@ async function unlock(given, { account = false } = {}) {
 function watch() {
   feed = new LiveFeed(pollId, { key });
   feed.addEventListener("poll", ({ detail }) => {
+    stayWithKind(kind, detail);
     poll = { ...poll, ...detail };
     draw();
   });
@@ -307,7 +309,7 @@ function watch() {
     results = detail;
     timeline.add(results);
     drawResults();
-    announcer.later(() => leaderText(poll, results));
+    announcer.later(() => kind.summary(poll, results));
   });
   showConnection($("#connection"), feed);
   feed.start();

@@ -1,13 +1,12 @@
 // The create page: a form with a live preview; afterwards, everything needed to share the poll.
 
-import "./chrome.js";
+import "./page_frame.js";
 import { accessToken, accountName } from "./account.js";
 import { createPoll, getLimits } from "./api_owner.js";
-import { makeBallot } from "./ballot.js";
-import "./ballot_ranked.js";
-import { $, h, setText, show } from "./dom.js";
-import { clearErrors, showErrors } from "./form_errors.js";
+import { $, $$, h, setText, show } from "./dom.js";
+import { clearErrors, showErrors, showFields } from "./form_errors.js";
 import { fill, gettext } from "./i18n.js";
+import { loadKind } from "./kinds/registry.js";
 import { remember } from "./memory.js";
 import { OptionList } from "./option_list.js";
 import { shareCard } from "./share.js";
@@ -16,26 +15,25 @@ const form = $("#poll-form");
 const limits = { max_options: 50, option_text: 200 };
 const options = new OptionList($("#options"), { changed: preview, limits });
 const choice = (name) => $(`[name="${name}"]:checked`, form).value;
+const offered = $$('[name="kind"]', form).map((input) => input.value);
+const kinds = new Map(await Promise.all(offered.map(async (name) => [name, await loadKind(name)])));
+const kind = () => kinds.get(choice("kind"));
+const settings = () => kind().settings({ options: () => options.texts(), value: (name) => $(`#${name}`).value });
 
 options.add();
 options.add();
 
 function draft() {
-  const kind = choice("kind");
   const poll = {
     question: $("#question").value.trim(),
     description: $("#description").value.trim(),
-    kind,
-    options: options.texts(),
+    kind: choice("kind"),
+    ...settings(),
     voter_policy: choice("voter_policy"),
     results_visibility: choice("results_visibility"),
     vote_change: $("#vote_change").checked,
     listed: $("#listed").checked,
   };
-  if (kind === "multiple") {
-    poll.min_choices = Number($("#min_choices").value) || 1;
-    poll.max_choices = Number($("#max_choices").value) || 1;
-  }
   if ($("#opens").value === "at") poll.opens_at = isoOf($("#opens_at"));
   if ($("#opens").value === "draft") poll.draft = true;
   const least = Number($("#min_voters").value);
@@ -50,22 +48,15 @@ const isoOf = (input) => (input.value ? new Date(input.value).toISOString() : nu
 
 function preview() {
   const poll = draft();
-  const filled = poll.options.length ? poll.options : [gettext("First option"), gettext("Second option")];
-  const shown = {
-    ...poll,
-    min_choices: poll.min_choices ?? 1,
-    max_choices: poll.max_choices ?? 1,
-    options: filled.map((text, n) => ({ id: n + 1, text })),
-  };
   $("#preview").replaceChildren(
     h("p", { class: "phone-question", dir: "auto" }, poll.question || gettext("Your question")),
     poll.description ? h("p", { class: "phone-description", dir: "auto" }, poll.description) : "",
-    makeBallot(shown, () => {}).element,
+    kind().ballot(kind().sample(settings()), () => {}).element,
     h("span", { class: "button button-main button-wide" }, gettext("Vote")));
 }
 
 function refresh() {
-  show($("#choices-field"), choice("kind") === "multiple");
+  showFields(form, kind().fields);
   show($("#opens-at-field"), $("#opens").value === "at");
   show($("#closes-at-field"), $("#closes").value === "at");
   preview();
@@ -123,7 +114,7 @@ drawOwner();
 function problemsHere() {
   const errors = [];
   if (!$("#question").value.trim()) errors.push({ field: "question", detail: gettext("Please write a question.") });
-  if (options.texts().length < 2) errors.push({ field: "options", detail: gettext("Please give at least two options.") });
+  errors.push(...kind().problems(settings()));
   if ($("#opens").value === "at" && !$("#opens_at").value) errors.push({ field: "opens_at", detail: gettext("Please choose a time.") });
   if ($("#closes").value === "at" && !$("#closes_at").value) errors.push({ field: "closes_at", detail: gettext("Please choose a time.") });
   return errors;

@@ -1,3 +1,3 @@
 // A wrong address: the join form is all it needs.
 
-import "./chrome.js";
+import "./page_frame.js";

@@ -1,10 +1,10 @@
 // The start page: joins by code, and shows a few open polls that move.
 
-import "./chrome.js";
+import "./page_frame.js";
 import { listPolls } from "./api.js";
-import { figure } from "./bars.js";
 import { $, h, setText } from "./dom.js";
 import { gettext, votersText } from "./i18n.js";
+import { loadKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 
 const SHOWN = 5;
@@ -23,12 +23,6 @@ try {
 }
 box.removeAttribute("aria-busy");
 
-// The options that lead, best first; the poll's own order where they are level.
-const leading = (poll, results) => poll.options
-  .map((option) => ({ option, ...figure(poll, results, option.id) }))
-  .sort((one, other) => other.rank - one.rank)
-  .slice(0, BARS_EACH);
-
 function miniRow() {
   const row = {
     name: h("span", { class: "mini-name", dir: "auto" }),
@@ -42,25 +36,35 @@ function miniRow() {
 
 function card(poll) {
   const voters = h("p", { class: "quiet tabular" }, "…");
-  const rows = poll.options.slice(0, BARS_EACH).map(miniRow);
-  const mini = h("ol", { class: "mini", hidden: true }, ...rows.map((row) => row.item));
+  const rows = [];
+  const mini = h("ol", { class: "mini", hidden: true });
   const article = h("article", { class: "poll-card" },
     h("h3", {}, h("a", { href: `/p/${poll.code}/`, dir: "auto" }, poll.question)), mini, voters);
 
-  const draw = (results) => {
+  let newest = null;
+  const draw = async (results) => {
+    newest = results;
     if (!results?.counts) {
       setText(voters, gettext("Results are hidden for now."));
       return;
     }
-    mini.hidden = false;
-    leading(poll, results).forEach(({ option, share, main }, n) => {
-      rows[n].item.dataset.hue = String((option.id - 1) % 8);
+    setText(voters, votersText(results.voters));
+    const kind = await loadKind(poll.kind);
+    if (newest !== results) return;
+    const leading = kind.leading(poll, results, BARS_EACH);
+    mini.hidden = !leading.length;
+    while (rows.length < leading.length) {
+      rows.push(miniRow());
+      mini.append(rows.at(-1).item);
+    }
+    leading.forEach(({ hue, text, share, main }, n) => {
+      rows[n].item.dataset.hue = hue;
       rows[n].fill.style.setProperty("--share", share.toFixed(4));
-      setText(rows[n].name, option.text);
+      setText(rows[n].name, text);
       setText(rows[n].main, main);
     });
-    setText(voters, votersText(results.voters));
   };
+  loadKind(poll.kind); // while the socket opens
   const feed = new LiveFeed(poll.id);
   feed.addEventListener("results", ({ detail }) => draw(detail));
   feed.addEventListener("poll", ({ detail }) => {

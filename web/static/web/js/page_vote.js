@@ -1,20 +1,21 @@
 // The vote page: one ballot, one clear state at any moment, and the state changes by itself
 // while the page is open.
 
-import "./chrome.js";
+import "./page_frame.js";
 import { Announcer } from "./announcer.js";
 import { myVote, retractVote } from "./api.js";
-import { makeBallot, voteLines } from "./ballot.js";
-import { Bars, leaderText, resultsTable } from "./bars.js";
 import { showConnection } from "./connection.js";
 import { Countdown } from "./countdown.js";
 import { $, h, icon, setText, show } from "./dom.js";
 import { dateTime, fill, gettext, number, votersText } from "./i18n.js";
+import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 import { keepVoterToken, recall, remember, voterToken } from "./memory.js";
 import { Outbox } from "./outbox.js";
 
+const FIRST_FIELD = "#ballot-fields :is(input, textarea, button)";
 const pollId = document.body.dataset.poll;
+const kind = await kindOfPage();
 const announcer = new Announcer($("#announcer"));
 const byAccount = () => poll?.voter_policy === "account";
 const accountName = () => recall("account")?.username ?? null;
@@ -28,10 +29,9 @@ const code = () => (poll?.voter_policy === "code" ? recall(`code.${pollId}`) : n
 const who = async () => ({ token: voterToken(), access: await accessHere(), code: code() });
 const feed = new LiveFeed(pollId, { token: voterToken(), access: accessHere, code });
 const outbox = new Outbox(access);
-const bars = new Bars($("#bars"));
+const drawn = kind.results({ drawing: $("#bars"), steps: $("#steps") }, drawResults);
 
 let poll = null;
-let rounds = null; // of a ranked poll
 let account = null; // the sign-in form of a poll where accounts vote
 let results = null;
 let epoch = null;
@@ -42,21 +42,11 @@ let sending = false;
 let refusal = null; // {code, text}: why the last try did not count
 let shownState = "";
 
-// What only some polls need is loaded for those.
-function loadFor({ kind, voter_policy: policy }) {
-  const needed = [];
-  if (kind === "ranked" && !rounds) {
-    needed.push(Promise.all([import("./rounds.js"), import("./ballot_ranked.js")]).then(([{ Rounds }]) => {
-      rounds ??= new Rounds($("#rounds"), drawResults);
-    }));
-  }
-  if (policy === "account" && !account) {
-    needed.push(import("./sign_in.js").then(({ accountBox }) => {
-      account ??= accountBox($("#account"), {
-        why: gettext("Sign in to vote. Each account counts once."), changed: accountChanged });
-    }));
-  }
-  return needed.length ? Promise.all(needed) : null;
+// Only polls where accounts vote need it, so only those load it.
+async function loadAccount() {
+  const { accountBox } = await import("./sign_in.js");
+  account ??= accountBox($("#account"), {
+    why: gettext("Sign in to vote. Each account counts once."), changed: accountChanged });
 }
 
 async function accountChanged() {
@@ -68,7 +58,7 @@ async function accountChanged() {
   feed.identify(voterToken());
   if (accountName()) await askMyVote();
   render();
-  ($("#ballot").hidden ? $("#state") : $("#ballot-fields input, #ballot-fields button"))?.focus();
+  ($("#ballot").hidden ? $("#state") : $(FIRST_FIELD))?.focus();
 }
 
 // ---- what is known ----
@@ -127,17 +117,17 @@ function render() {
 
 function showState(waiting) {
   const state = stateCard(waiting);
-  const signature = JSON.stringify([state?.kind, state?.title, state?.lines, poll.vote_change, poll.status]);
+  const signature = JSON.stringify([state?.name, state?.title, state?.lines, poll.vote_change, poll.status]);
   if (signature === shownState) return;
   shownState = signature;
   const box = $("#state");
   show(box, Boolean(state));
-  box.dataset.kind = state?.kind ?? "";
+  box.dataset.kind = state?.name ?? "";
   box.replaceChildren(...(state ? [
-    state.kind === "counted" ? h("span", { class: "state-tick", "aria-hidden": "true" }, icon("check")) : null,
+    state.name === "counted" ? h("span", { class: "state-tick", "aria-hidden": "true" }, icon("check")) : null,
     h("h2", {}, state.title),
     state.until ? bigCountdown(state.until) : null,
-    ...(state.kind === "counted" ? [mine(state), ...words(state)] : [...words(state), mine(state)]),
+    ...(state.name === "counted" ? [mine(state), ...words(state)] : [...words(state), mine(state)]),
     state.actions?.length ? h("div", { class: "button-row" }, ...state.actions) : null,
   ].filter(Boolean) : []));
 }
@@ -148,12 +138,12 @@ const mine = ({ lines }) => lines && h("ul", { class: "state-vote", "aria-label"
   ...lines.map((text) => h("li", { dir: "auto" }, text)));
 
 function stateCard(waiting) {
-  const lines = receipt?.vote ? voteLines(poll, receipt.vote) : null;
+  if (feed.state === "gone") return { name: "gone", title: gettext("This poll has been deleted.") };
+  const lines = receipt?.vote ? kind.voteLines(poll, receipt.vote) : null;
   const secret = hiddenWords();
-  if (feed.state === "gone") return { kind: "gone", title: gettext("This poll has been deleted.") };
   if (poll.status === "draft" || poll.status === "scheduled") {
     return {
-      kind: "early", title: gettext("Not open yet"), until: poll.opens_at,
+      name: "early", title: gettext("Not open yet"), until: poll.opens_at,
       words: [poll.opens_at
         ? fill(gettext("Voting opens on %(time)s. This page opens by itself."), { time: dateTime(poll.opens_at) })
         : gettext("This page opens by itself when voting starts.")],
@@ -161,15 +151,15 @@ function stateCard(waiting) {
   }
   if (waiting && poll.status !== "closed") {
     return {
-      kind: "waiting", title: gettext("Your vote is kept on this device."),
+      name: "waiting", title: gettext("Your vote is kept on this device."),
       words: [gettext("It has not reached the server yet. It is sent by itself when the connection is back, and counts once.")],
-      lines: voteLines(poll, waiting.ballot),
+      lines: kind.voteLines(poll, waiting.ballot),
       actions: [button(gettext("Try now"), () => outbox.flushNow())],
     };
   }
   if (poll.status === "closed") {
     return {
-      kind: "closed", title: gettext("This poll is closed."),
+      name: "closed", title: gettext("This poll is closed."),
       words: [
         poll.closed_at || poll.closes_at
           ? fill(gettext("Closed on %(time)s."), { time: dateTime(poll.closed_at ?? poll.closes_at) }) : null,
@@ -182,7 +172,7 @@ function stateCard(waiting) {
   }
   if (poll.status === "paused") {
     return {
-      kind: "paused", title: gettext("Voting is paused."),
+      name: "paused", title: gettext("Voting is paused."),
       words: [gettext("It goes on by itself on this page when the owner opens it again."),
         lines ? gettext("Your vote is counted:") : null].filter(Boolean),
       lines,
@@ -193,7 +183,7 @@ function stateCard(waiting) {
     if (refusal?.code === "already_voted") notes.push(gettext("You had voted before. That vote stands, the new one was not counted."));
     if (receipt.vote.seq) notes.push(fill(gettext("Number %(n)s, %(time)s."), { n: number(receipt.vote.seq), time: dateTime(receipt.vote.cast_at) }));
     if (secret) notes.push(secret);
-    return { kind: "counted", title: gettext("Your vote is counted."), words: notes, lines, actions: receiptActions() };
+    return { name: "counted", title: gettext("Your vote is counted."), words: notes, lines, actions: receiptActions() };
   }
   return null;
 }
@@ -231,17 +221,16 @@ function drawResults() {
   const visible = Boolean(results?.counts && poll) && !early && !(poll.status === "open" && editing);
   show($("#results"), visible);
   if (!visible) return;
-  const view = poll.kind === "ranked" ? rounds.view(poll, results) : results;
-  bars.update(poll, view);
+  drawn.update(poll, results);
   setText($("#voters"), votersText(results.voters));
   setText($("#results-title"), results.final ? gettext("Final result") : gettext("Results"));
-  if ($(".as-table").open) $("#table").replaceChildren(resultsTable(poll, view));
+  if ($(".as-table").open) $("#table").replaceChildren(drawn.table());
 }
 
 // ---- the ballot ----
 
 function makeForm() {
-  ballot = makeBallot(poll, () => setText($("#ballot-error"), ""));
+  ballot = kind.ballot(poll, () => setText($("#ballot-error"), ""));
   $("#ballot-fields").replaceChildren(ballot.element);
 }
 
@@ -251,7 +240,7 @@ function edit(withMine) {
   makeForm();
   if (withMine && receipt) ballot.set(receipt.vote);
   render();
-  $("#ballot-fields input, #ballot-fields button")?.focus();
+  $(FIRST_FIELD)?.focus();
 }
 
 $("#ballot").addEventListener("submit", async (event) => {
@@ -259,7 +248,7 @@ $("#ballot").addEventListener("submit", async (event) => {
   const value = ballot.value();
   if (!value) {
     setText($("#ballot-error"), ballot.hint);
-    $("#ballot-fields input, #ballot-fields button")?.focus();
+    $(FIRST_FIELD)?.focus();
     return;
   }
   if (poll.voter_policy === "code") {
@@ -350,8 +339,8 @@ outbox.addEventListener("refused", ({ detail: { poll: id, problem } }) => {
 const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refresh(), 400));
 
 feed.addEventListener("poll", async ({ detail }) => {
-  const loading = loadFor(detail);
-  if (loading) await loading;
+  stayWithKind(kind, detail);
+  if (detail.voter_policy === "account" && !account) await loadAccount();
   const before = poll;
   poll = detail;
   followEpoch(poll.epoch);
@@ -369,13 +358,13 @@ feed.addEventListener("results", ({ detail }) => {
   results = detail;
   followEpoch(results?.epoch);
   render();
-  if (results?.counts && (receipt || poll?.status === "closed")) announcer.later(() => leaderText(poll, results));
+  if (results?.counts && (receipt || poll?.status === "closed")) announcer.later(() => kind.summary(poll, results));
 });
 
 feed.addEventListener("state", () => {
   if (feed.state === "gone") {
     show($("#ballot"), false);
-    poll ??= { options: [], status: "gone" };
+    poll ??= { status: "gone" };
     shownState = "";
     showState(null);
   }

@@ -22,16 +22,16 @@ class Backend(NamedTuple):
     backend_start: datetime
 
 
-abandoned_backends: set[Backend] = set()
+stale_backends: set[Backend] = set()
 
 
-def end_abandoned() -> None:
+def end_stale_backends() -> None:
     """End them, on this thread's connection; no query where there are none.
 
     Raises:
         DatabaseError: some may still run.
     """
-    for backend in [*abandoned_backends]:
+    for backend in [*stale_backends]:
         with connection.cursor() as cursor:
             cursor.execute(END_BACKEND.format("%s", "%s"), backend)
-        abandoned_backends.discard(backend)
+        stale_backends.discard(backend)

@@ -1,14 +1,38 @@
-// The ballot of a ranked poll: options are tapped into an order, moved by buttons or dragged.
-// Loaded where polls are ranked; teaches `makeBallot` the kind.
+// A ranking, counted by instant run-off: options are tapped into an order, moved by buttons or
+// dragged; the count is shown round by round, and its winner leads whoever has the most first
+// choices.
 
-import { addKind } from "./ballot.js";
-import { h, icon, show } from "./dom.js";
-import { fill, gettext, number } from "./i18n.js";
-import { makeSortable, moveBy } from "./sortable.js";
+import { hueOf } from "../bars.js";
+import { h, icon, show } from "../dom.js";
+import { fill, gettext, number } from "../i18n.js";
+import { Rounds } from "../rounds.js";
+import { makeSortable, moveBy } from "../sortable.js";
+import { ChoiceResults, choiceKind, namesOf } from "./choices.js";
 
-addKind("ranked", ranked);
+const others = choiceKind({});
 
-function ranked(poll, changed) {
+const kind = choiceKind({
+  name: "ranked",
+  ballot,
+  voteLines: (poll, vote) =>
+    namesOf(poll, vote.choices ?? []).map((text, n) => `${number(n + 1)}. ${text}`),
+  leaders: (poll, results) => (results.winner ? [results.winner] : others.leaders(poll, results)),
+  wonText: (leading) => (leading > 1 ? others.wonText(leading) : gettext("Winner")),
+  results: ({ drawing, steps }, changed) => new RoundedResults(drawing, new Rounds(steps, changed)),
+});
+
+export default kind;
+
+class RoundedResults extends ChoiceResults {
+  constructor(drawing, rounds) {
+    super(drawing, kind, (poll, results) => rounds.view(poll, results));
+    this.rounds = rounds;
+  }
+
+  step(by) { this.rounds.step(by); }
+}
+
+function ballot(poll, changed) {
   const hint = gettext("Tap in the order you like them, best first. You may leave some out.");
   const order = h("ol", { class: "ranking", "aria-label": gettext("Your ranking") });
   const rest = h("ul", { class: "ranking-rest", "aria-label": gettext("Not ranked") });
@@ -55,7 +79,7 @@ function ranked(poll, changed) {
   }, icon(name));
   const items = poll.options.map((option) => {
     const text = option.text;
-    const item = h("li", { class: "rank", "data-id": String(option.id), "data-text": text, "data-hue": String((option.id - 1) % 8) });
+    const item = h("li", { class: "rank", "data-id": String(option.id), "data-text": text, "data-hue": hueOf(option) });
     item.append(
       h("button", {
         type: "button", class: "rank-toggle", "aria-pressed": "false",

@@ -1,0 +1,53 @@
+"""The units of the scripts, run by the Node that Playwright brings: no install, no build step."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright._impl._driver import compute_driver_executable
+
+UNITS = Path(__file__).parent.parent / "js"
+DEADLINE_SECS = 60
+
+
+def run_units(path: Path) -> tuple[int, str]:
+    """Run a file of units; whether it failed, and what there is to read about it."""
+    node, _ = compute_driver_executable()
+    command = [
+        node,
+        "--test",
+        "--test-reporter=spec",
+        # The scripts are modules by what is in them; no package.json has to say so.
+        "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+        str(path),
+    ]
+    try:
+        done = subprocess.run(  # no shell; Node and a file of ours
+            command, capture_output=True, text=True, timeout=DEADLINE_SECS, check=False
+        )
+    except subprocess.TimeoutExpired as stuck:
+        return 1, f"no end after {DEADLINE_SECS} s\n{(stuck.stdout or b'').decode()}"
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(UNITS.glob("*.test.mjs")), ids=lambda path: path.stem)
+def test_units(path: Path) -> None:
+    failed, said = run_units(path)
+    if failed:
+        pytest.fail(said, pytrace=False)
+    counts = dict(re.findall(r"^\S (pass|fail|skipped|todo) (\d+)$", said, re.MULTILINE))
+    assert int(counts.pop("pass")) > 0
+    assert counts == {"fail": "0", "skipped": "0", "todo": "0"}
+
+
+def test_a_failing_unit_is_told_with_what_it_got(tmp_path: Path) -> None:
+    unit = tmp_path / "wrong.test.mjs"
+    unit.write_text(
+        'import assert from "node:assert/strict";\nimport { it } from "node:test";\n'
+        'it("adds up", () => assert.equal(1 + 1, 3));\n'
+    )
+    failed, said = run_units(unit)
+    assert failed
+    assert "adds up" in said
+    assert "2 !== 3" in said

@@ -1,0 +1,105 @@
+"""A kind of poll is one ES module and one template part, and nothing else knows its name."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.template.loader import render_to_string
+from django.test import Client
+
+import web
+from web.kinds import KINDS
+from web.modules import may_run, runs
+from web.words import texts_of
+
+WEB = Path(web.__file__).parent
+MODULES = WEB / "static" / "web" / "js"
+TEMPLATES = WEB / "templates"
+KIND_MODULES = MODULES / "kinds"
+KIND_TEMPLATES = TEMPLATES / "web" / "kinds"
+
+SCRIPTS = sorted(path for path in MODULES.rglob("*.js") if KIND_MODULES not in path.parents)
+PAGES = sorted(path for path in TEMPLATES.rglob("*.html") if KIND_TEMPLATES not in path.parents)
+PYTHON = sorted(WEB.glob("*.py"))
+
+NAME = re.compile(rf"""(?P<quote>["'`])(?:{"|".join(KINDS)})(?P=quote)""")
+COMPARED = re.compile(
+    r"\bkind\b(?:\(\))?(?:\.name)?\s*[!=]==?"  # kind === …
+    r"|[!=]==?\s*(?:\w+\??\.)*kind(?:Name)?\b"  # … === poll.kind
+    r"|switch\s*\([^)]*\bkind\b"
+    r"|\bmatch\b.*\bkind\b"
+)
+
+
+def asks_for_a_kind(text: str) -> list[str]:
+    """Lines that name a kind of poll, or compare one."""
+    return [
+        line.strip() for line in text.splitlines() if NAME.search(line) or COMPARED.search(line)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [*SCRIPTS, *PAGES, *PYTHON], ids=lambda path: str(path.relative_to(WEB))
+)
+def test_nothing_but_its_own_files_asks_for_a_kind(path: Path) -> None:
+    assert asks_for_a_kind(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f'const wanted = "{kind}";' for kind in KINDS),
+        *("if (poll.kind === other) draw();", "if (kind() !== other) draw();"),
+        *("show(box, name === poll.kind);", "show(box, name == poll?.kind);"),
+        *("switch (poll.kind) {", "if (kind.name === name) draw();"),
+        *("{% if poll.kind == 'ranked' %}", '{% if kind == "ranked" %}', "    match poll.kind:"),
+    ],
+)
+def test_the_search_finds_what_it_is_for(line: str) -> None:
+    assert asks_for_a_kind(line) == [line.strip()]
+
+
+def test_each_kind_has_its_module_and_its_template_part_and_is_registered() -> None:
+    registered = {name.removeprefix("kinds/") for name in may_run(["kinds/registry"])}
+    assert set(KINDS) <= registered
+    for kind in KINDS.values():
+        assert (MODULES / f"{kind.module}.js").is_file()
+        assert (TEMPLATES / kind.template).is_file()
+    assert {path.stem for path in KIND_TEMPLATES.iterdir()} == set(KINDS)
+    shared = {"protocol", "registry", "choices"}
+    assert {path.stem for path in KIND_MODULES.iterdir()} - shared == set(KINDS)
+
+
+def test_a_kind_does_not_run_another() -> None:
+    for kind in KINDS.values():
+        others = {other.module for other in KINDS.values()} - {kind.module}
+        assert not others & set(runs([kind.module]))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_a_template_part_has_a_tile_with_the_kind_and_what_it_is(kind: object) -> None:
+    name, template = kind.name, kind.template  # type: ignore[attr-defined]
+    tile = render_to_string(template, {"part": "tile", "kind": kind, "checked": True})
+    assert f'name="kind" value="{name}" checked' in tile
+    assert re.search(r"<b>[^<]+</b><span>[^<]+</span>", tile)
+    assert "checked" not in render_to_string(template, {"part": "tile", "kind": kind})
+    fields = render_to_string(template, {"part": "fields", "kind": kind})
+    assert "tile" not in fields
+    # What a kind adds stays hidden until the kind is chosen.
+    for group in re.findall(r"<fieldset[^>]*>", fields):
+        assert " hidden" in group
+        named = re.search(r'data-fields="([^"]+)"', group)
+        assert named
+        assert f'"{named[1]}"' in (MODULES / f"kinds/{name}.js").read_text()
+
+
+def test_the_create_page_offers_every_kind_once_and_chooses_the_first(client: Client) -> None:
+    html = client.get("/new/").content.decode()
+    assert re.findall(r'name="kind" value="(\w+)"( checked)?', html) == [
+        (name, " checked" if n == 0 else "") for n, name in enumerate(KINDS)
+    ]
+
+
+@pytest.mark.parametrize("page", ["start", "new", "vote", "live", "manage"])
+def test_a_page_has_the_words_of_every_kind_that_it_may_load(page: str) -> None:
+    assert {"Choose one.", "Your ranking", "Winner", "%(option)s: %(stars)s of 5"} <= texts_of(page)

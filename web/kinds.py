@@ -1,0 +1,24 @@
+"""The kinds of poll that the pages offer: for each one ES module and one template part."""
+
+from typing import NamedTuple
+
+from polls.rules import kinds
+
+
+class Kind(NamedTuple):
+    """One kind: the create page's part is `template`, everything else is in `module`."""
+
+    name: str
+
+    @property
+    def module(self) -> str:
+        """Speaks the protocol that is documented in kinds/protocol.js."""
+        return f"kinds/{self.name}"
+
+    @property
+    def template(self) -> str:
+        """Included with part="tile", and with part="fields" for the fields that it adds."""
+        return f"web/kinds/{self.name}.html"
+
+
+KINDS = {name: Kind(name) for name in kinds.KINDS}

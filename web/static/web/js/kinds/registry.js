@@ -1,0 +1,25 @@
+// The module of every kind of poll, by the name that the API gives the kind. What a module has
+// to say is written down in protocol.js.
+//
+// To add a kind: write its module here and its part in templates/web/kinds/, and name it below.
+
+const modules = {
+  single: () => import("./single.js"),
+  multiple: () => import("./multiple.js"),
+  ranked: () => import("./ranked.js"),
+  rating: () => import("./rating.js"),
+};
+
+export const kindNames = Object.keys(modules);
+
+// → a promise of a kind.
+export const loadKind = async (name) => (await modules[name]()).default;
+
+// The kind of the poll that this page is of; its module is preloaded, see web/modules.py.
+export const kindOfPage = () => loadKind(document.body.dataset.kind);
+
+// A page of one poll is made for one kind. Its owner may choose another until somebody votes;
+// then the page starts again.
+export function stayWithKind(kind, poll) {
+  if (poll.kind !== kind.name) location.reload();
+}
