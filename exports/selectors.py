@@ -8,11 +8,13 @@ from django.db.models import Count
 
 from polls.models import Option, Poll, Vote
 from polls.results.reader import PollQuery, reader
+from polls.rules.kinds import kind_of
 from polls.rules.times import iso
+from polls.selectors import state_of
 
 _CHUNK = 5_000
 
-VOTE_COLUMNS = ("epoch", "seq", "cast_at", "counted", "replaces", "choices")
+VOTE_COLUMNS = ("epoch", "seq", "cast_at", "counted", "replaces")  # and those of the kind
 
 
 def results_of_poll(poll: Poll) -> dict[str, Any]:
@@ -29,43 +31,39 @@ def option_texts(poll: Poll) -> dict[int, str]:
     return dict(options.values_list("number", "text"))
 
 
-def result_rows(results: dict[str, Any], texts: dict[int, str]) -> Iterator[tuple[object, ...]]:
-    """A header, then option, text, count (and mean) a row."""
-    means = results.get("means")
-    yield ("option", "text", "count", *(("mean",) if means else ()))
-    for option, count in results["counts"].items():
-        mean = (means[option],) if means else ()
-        yield (int(option), texts.get(int(option), ""), count, *mean)
+def result_rows(
+    poll: Poll, results: dict[str, Any], texts: dict[int, str]
+) -> Iterator[tuple[object, ...]]:
+    """A header, then what the kind of poll makes of the results: most, a row an option."""
+    kind = kind_of(poll.kind)
+    yield kind.result_columns
+    yield from kind.result_rows(results, texts)
 
 
 def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
     """A header, then every vote event in order. Nothing that tells a voter.
 
-    Epochs in which fewer than `min_voters` have voted are left out.
+    Epochs in which too few have voted to show any numbers are left out.
     """
-    yield VOTE_COLUMNS
+    kind = kind_of(poll.kind)
+    retracted = ("",) * len(kind.vote_columns)
+    yield (*VOTE_COLUMNS, *kind.vote_columns)
     votes = Vote.objects.filter(poll=poll).order_by("epoch", "seq")
     if epoch is not None:
         votes = votes.filter(epoch=epoch)
     if poll.min_voters:
         votes = votes.filter(epoch__in=_epochs_to_show(poll))
     for vote in votes.iterator(_CHUNK):
+        cells = retracted if vote.marks is None else kind.vote_cells(vote.marks)
         yield (
             vote.epoch, vote.seq, iso(vote.cast_at), int(vote.is_current),
-            vote.replaces or "", _marks(vote.marks),
+            vote.replaces or "", *cells,
         )  # fmt: skip
 
 
 def _epochs_to_show(poll: Poll) -> list[int]:
+    state = state_of(poll)
     voters = (
         Vote.objects.filter(poll=poll, is_current=True).values("epoch").annotate(n=Count("seq"))
     )
-    return [row["epoch"] for row in voters if row["n"] >= poll.min_voters]
-
-
-def _marks(marks: Any) -> str:
-    if marks is None:
-        return ""
-    if isinstance(marks, dict):
-        return " ".join(f"{option}:{stars}" for option, stars in marks.items())
-    return " ".join(str(choice) for choice in marks)
+    return [row["epoch"] for row in voters if not state._replace(voters=row["n"]).is_withheld]

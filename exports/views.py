@@ -60,7 +60,7 @@ class ResultsCSVView(_ExportView):
         poll = owned_poll(request, ref)
         results = selectors.results_of_poll(poll)
         _refuse_withheld(results)
-        rows = selectors.result_rows(results, selectors.option_texts(poll))
+        rows = selectors.result_rows(poll, results, selectors.option_texts(poll))
         response = HttpResponse("".join(csv_lines(rows)), content_type="text/csv")
         return _file(response, poll, "results.csv")  # type: ignore[no-any-return]
 

@@ -338,6 +338,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "polls.api.kind_schemas.add_kinds",
         "polls.api.links.add_links",
     ],
     "APPEND_COMPONENTS": {

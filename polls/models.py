@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from polls.rules.kinds import Kind
+from polls.rules.kinds import DEFAULT_KIND, KINDS, NAME_CHARACTERS
 from polls.rules.limits import LIMITS
 from polls.rules.poll import Visibility, VoterPolicy
 
@@ -30,6 +30,11 @@ def new_join_code() -> str:
 
 def choices_of(enum: Any) -> list[tuple[str, str]]:
     return [(member.value, member.value) for member in enum]
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    """Named by the migrations instead of a list, so that a new kind needs none."""
+    return [(name, name) for name in KINDS]
 
 
 class Poll(models.Model):
@@ -47,7 +52,7 @@ class Poll(models.Model):
     description = models.TextField(
         max_length=LIMITS["description_characters"], blank=True, default=""
     )
-    kind = models.CharField(max_length=8, choices=choices_of(Kind), default=Kind.SINGLE)
+    kind = models.CharField(max_length=NAME_CHARACTERS, choices=kind_choices, default=DEFAULT_KIND)
     min_choices = models.PositiveSmallIntegerField(default=1)
     max_choices = models.PositiveSmallIntegerField(default=1)
     voter_policy = models.CharField(

@@ -18,7 +18,7 @@ from django.utils import timezone
 from polls import errors, events
 from polls.identity.owners import hash_owner_key, new_owner_key
 from polls.models import Option, OptionCorrection, Poll, Vote, new_join_code
-from polls.rules.kinds import Kind
+from polls.rules.kinds import kind_of
 from polls.rules.poll import Status
 from polls.rules.tally import Tally
 from polls.selectors import lock_poll, state_of
@@ -298,11 +298,12 @@ def _note_corrections(poll: Poll, before: Mapping[int, str], options: Iterable[O
 def _replace_options(poll: Poll, wanted: Sequence[tuple[int | None, str]]) -> None:
     """Set new options; a number is never given to another text."""
     known = list(poll.options.all())
-    was_all = poll.max_choices == len(poll.counts)
+    kind = kind_of(poll.kind)
+    was_all = poll.max_choices == kind.most_choices(len(poll.counts))
     texts = {option.number: option.text for option in known}
     by_number = {option.number: option for option in known if not option.is_retired}
     by_text = {option.text: option for option in known}
-    next_number = max(option.number for option in known) + 1
+    next_number = max((option.number for option in known), default=0) + 1
     kept: dict[int, Option] = {}
     for position, (number, text) in enumerate(wanted, start=1):
         option = by_number.get(number) if number is not None else by_text.get(text)
@@ -319,7 +320,7 @@ def _replace_options(poll: Poll, wanted: Sequence[tuple[int | None, str]]) -> No
         option.save()
     if poll.epoch > 1 and Vote.objects.filter(poll=poll).exists():  # they named these options
         _note_corrections(poll, texts, kept.values())
-    most = 1 if poll.kind == Kind.SINGLE else len(kept)
+    most = kind.most_choices(len(kept))
     poll.max_choices = most if was_all else min(poll.max_choices, most)
     poll.min_choices = min(poll.min_choices, poll.max_choices)
     _set_empty_tally(poll, sorted(kept))

@@ -12,7 +12,7 @@ from polls.poll_json import poll_object
 from polls.results.cache import with_as_of
 from polls.results.reader import Reading
 from polls.results.results_json import results_of
-from polls.rules.kinds import Kind
+from polls.rules.kinds import kind_of
 from polls.rules.poll import PollState, Status, Visibility, may_see_results
 from polls.selectors import PollDetails
 from realtime import frames, metrics, wire
@@ -122,14 +122,14 @@ class Room:
         """A newer tally, as an event or a message told it.
 
         Its numbers are taken as they are; where the poll's rules changed with it, or its
-        rounds must be counted, the hub is asked to read.
+        results need every ballot, the hub is asked to read.
         """
         if state.order <= self.state.order:
             return
         if (state.epoch, state.revision) != (self.state.epoch, self.state.revision):
             self._refresh(self)
             return
-        if state.kind == Kind.RANKED:
+        if kind_of(state.kind).needs_ballots:
             self._must_read = True
         else:
             self.state, self._results = state, None
@@ -191,7 +191,7 @@ class Room:
         if self._must_read:
             self._must_read = False
             self._is_reading = True
-            self._refresh(self)  # comes back through `update`, with the rounds
+            self._refresh(self)  # comes back through `update`, with the results
         else:
             self._send_results()
 

@@ -66,7 +66,6 @@ class PollClient:
             "description": file.metadata.get("SOURCE", "")[:DESCRIPTION_LENGTH],
             "kind": kind,
             "options": list(file.alternatives),
-            "max_choices": len(file.alternatives) if kind == "ranked" else 1,
         }
         return self._usable(self._ask("POST", "", wanted), file)
 

@@ -39,7 +39,6 @@ def ensure_sample_poll() -> bool:
             question=QUESTION,
             description=DESCRIPTION,
             options=file.alternatives,
-            kind="single",
         )
     elif sample.epoch > 1 or sample.version >= sample_vote_count():
         return False

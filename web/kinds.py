@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from polls.rules.kinds import Kind as KindName
+from polls.rules import kinds
 
 
 class Kind(NamedTuple):
@@ -21,4 +21,4 @@ class Kind(NamedTuple):
         return f"web/kinds/{self.name}.html"
 
 
-KINDS = {str(name): Kind(str(name)) for name in KindName}
+KINDS = {name: Kind(name) for name in kinds.KINDS}

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from polls.models import choices_of
-from polls.rules.kinds import Kind
-from polls.rules.limits import LIMITS, MAX_STARS
+from polls.models import choices_of, kind_choices
+from polls.rules.kinds import DEFAULT_KIND, KINDS, kind_of
+from polls.rules.kinds.kind import FieldError
+from polls.rules.limits import LIMITS
 from polls.rules.poll import Status, Visibility, VoterPolicy
 
 _CHOICE_FIELDS: tuple[str, ...] = ("min_choices", "max_choices")
@@ -68,6 +69,26 @@ class OriginField(serializers.CharField):
         return origin
 
 
+class KindField(serializers.ChoiceField):
+    """One of the kinds that are registered when a serializer is made."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(kind_choices(), **options)
+
+
+class OptionsField(serializers.ListField):
+    """As many options as some kind of poll has; what the one kind has, `check_choices` holds."""
+
+    child = OptionSerializer()
+
+    def __init__(self, **options: Any) -> None:
+        least = min(kind.options_min for kind in KINDS.values())
+        most = max(kind.options_max for kind in KINDS.values())
+        if not least:
+            options.setdefault("required", False)
+        super().__init__(min_length=least, max_length=most, **options)
+
+
 class PollFields(serializers.Serializer[Any]):
     """The fields that creating and editing share, and the rules between them."""
 
@@ -75,12 +96,8 @@ class PollFields(serializers.Serializer[Any]):
     description = serializers.CharField(
         max_length=LIMITS["description_characters"], allow_blank=True, required=False
     )
-    kind = serializers.ChoiceField(choices_of(Kind), required=False)
-    options = serializers.ListField(
-        child=OptionSerializer(),
-        min_length=LIMITS["options_min"],
-        max_length=LIMITS["options_max"],
-    )
+    kind = KindField(required=False)
+    options = OptionsField()
     min_choices = serializers.IntegerField(
         min_value=1, max_value=LIMITS["options_max"], required=False
     )
@@ -114,7 +131,7 @@ class PollFields(serializers.Serializer[Any]):
             raise serializers.ValidationError("Two options have the same text.", "duplicate")
         return options
 
-    def _refuse(self, field: str, detail: str, code: str = "invalid") -> None:
+    def _refuse(self, field: str, detail: str, code: str = "invalid") -> NoReturn:
         raise serializers.ValidationError({field: [serializers.ErrorDetail(detail, code)]})
 
     def check_schedule(self, fields: Mapping[str, Any]) -> None:
@@ -133,14 +150,26 @@ class PollFields(serializers.Serializer[Any]):
                 self._refuse("duration", "The poll would close after the year 9999.")
 
     def check_choices(self, kind: str, fields: dict[str, Any], number: int) -> None:
-        """Fill in and check how many choices a ballot has."""
-        most = 1 if kind == Kind.SINGLE else number
-        fields.setdefault("min_choices", 1)
-        fields.setdefault("max_choices", most)
-        if fields["max_choices"] > most:
-            self._refuse("max_choices", f"This poll can have at most {most}.", "max_value")
-        if fields["min_choices"] > fields["max_choices"]:
-            self._refuse("min_choices", "This must not be more than max_choices.", "max_value")
+        """Check the number of options, fill in and check how many choices a ballot has."""
+        self.check_options(kind, number)
+        given = [fields.get(name) for name in _CHOICE_FIELDS]
+        try:
+            bounds = kind_of(kind).choice_bounds(number, *given)
+        except FieldError as error:
+            self._refuse(error.field, str(error), error.code)
+        fields |= zip(_CHOICE_FIELDS, bounds, strict=True)
+
+    def check_policy(self, kind: str, policy: str, number: int) -> None:
+        """A voter code is known by the key of its one vote: see `identity.voter_codes`."""
+        if policy == VoterPolicy.CODE and kind_of(kind).most_votes(number) > 1:
+            self._refuse("voter_policy", f"Voters of a {kind} poll have several votes each.")
+
+    def check_options(self, kind: str, number: int) -> None:
+        """Check whether a poll of this kind can have so many options."""
+        try:
+            kind_of(kind).check_options(number)
+        except FieldError as error:
+            self._refuse(error.field, str(error), error.code)
 
 
 class PollCreateSerializer(PollFields):
@@ -152,9 +181,10 @@ class PollCreateSerializer(PollFields):
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
         self.check_schedule(fields)
-        kind = fields.setdefault("kind", Kind.SINGLE)
-        fields["options"] = [option["text"] for option in fields["options"]]
+        kind = fields.setdefault("kind", DEFAULT_KIND)
+        fields["options"] = [option["text"] for option in fields.get("options", ())]
         self.check_choices(kind, fields, len(fields["options"]))
+        self.check_policy(kind, fields.get("voter_policy", ""), len(fields["options"]))
         fields["is_draft"] = fields.pop("draft", False)
         return fields
 
@@ -172,14 +202,18 @@ class PollUpdateSerializer(PollFields):
             end = "closes_at" if poll.duration is None else "duration"
             schedule[end] = getattr(poll, end)
         self.check_schedule(schedule)
+        number = len(fields["options"]) if "options" in fields else len(poll.counts)
         if {"kind", *_CHOICE_FIELDS} & set(fields):
-            number = len(fields["options"]) if "options" in fields else len(poll.counts)
             rules = {name: fields[name] for name in _CHOICE_FIELDS if name in fields}
             kind = fields.get("kind", poll.kind)
             if kind == poll.kind:
                 rules = {name: getattr(poll, name) for name in _CHOICE_FIELDS} | rules
             self.check_choices(kind, rules, number)
             fields |= rules
+        elif "options" in fields:
+            self.check_options(poll.kind, number)
+        policy = fields.get("voter_policy", poll.voter_policy)
+        self.check_policy(fields.get("kind", poll.kind), policy, number)
         return fields
 
 
@@ -204,7 +238,7 @@ class PollSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     question = serializers.CharField()
     description = serializers.CharField()
-    kind = serializers.ChoiceField(choices_of(Kind))
+    kind = KindField()
     options = ShownOptionSerializer(many=True)
     min_choices = serializers.IntegerField()
     max_choices = serializers.IntegerField()
@@ -240,37 +274,20 @@ class CreatedPollSerializer(PollSerializer):
 
 
 class VoteRequestSerializer(serializers.Serializer[Any]):
-    """`choices` for single, multiple and ranked polls, `ratings` for rating polls."""
-
-    choices = serializers.ListField(child=serializers.IntegerField(min_value=1), required=False)
-    ratings = serializers.DictField(
-        child=serializers.IntegerField(min_value=1, max_value=MAX_STARS), required=False
-    )
+    # The ballot itself is added by `kind_schemas`.
     voter_code = serializers.CharField(required=False)
 
 
 class RecordedVoteSerializer(serializers.Serializer[Any]):
+    # The marks are added by `kind_schemas`.
     poll = serializers.UUIDField()
-    choices = serializers.ListField(child=serializers.IntegerField(), required=False)
-    ratings = serializers.DictField(child=serializers.IntegerField(), required=False)
     seq = serializers.IntegerField()
     epoch = serializers.IntegerField()
     cast_at = serializers.DateTimeField()
 
 
-class RoundSerializer(serializers.Serializer[Any]):
-    counts = serializers.DictField(child=serializers.IntegerField())
-    eliminated = serializers.IntegerField(allow_null=True)
-    exhausted = serializers.IntegerField()
-    tied = serializers.ListField(
-        child=serializers.IntegerField(), help_text="Options that shared the last place."
-    )
-    tie_rule = serializers.ChoiceField(
-        ["earlier_round", "head_to_head", "lot"], allow_null=True, help_text="What decided."
-    )
-
-
 class ResultsSerializer(serializers.Serializer[Any]):
+    # What each kind of poll shows besides is added by `kind_schemas`.
     poll = serializers.UUIDField()
     epoch = serializers.IntegerField()
     version = serializers.IntegerField()
@@ -280,14 +297,6 @@ class ResultsSerializer(serializers.Serializer[Any]):
     votes = serializers.IntegerField(allow_null=True)
     counts = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
     withheld = serializers.BooleanField(required=False)
-    means = serializers.DictField(child=serializers.FloatField(allow_null=True), required=False)
-    distribution = serializers.DictField(
-        child=serializers.ListField(child=serializers.IntegerField()), required=False
-    )
-    rounds = RoundSerializer(many=True, required=False)
-    winner = serializers.IntegerField(allow_null=True, required=False)
-    tie = serializers.BooleanField(required=False, help_text="The tie rule named the winner.")
-    condorcet_winner = serializers.IntegerField(allow_null=True, required=False)
     as_of = serializers.DateTimeField()
 
 

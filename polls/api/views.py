@@ -195,7 +195,7 @@ class MyVoteView(APIView):
         reading = reader.read_sync(PollQuery(ref_of(ref), identity=identity))
         if reading.vote is None:
             raise errors.NotVoted
-        return Response({"vote": vote_object(reading.vote)})
+        return Response({"vote": vote_object(reading.vote, reading.state.kind)})
 
     @endpoint(
         "Take your vote back",

@@ -22,7 +22,7 @@ from polls.results.cache import with_as_of
 from polls.results.reader import PollQuery, reader
 from polls.results.results_json import results_of
 from polls.rules.deciding import Verdict
-from polls.rules.kinds import Kind
+from polls.rules.kinds import kind_of
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Visibility, may_see_results
 from polls.rules.times import iso
@@ -76,15 +76,15 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     answered: _Answer | Outcome = await ballot_box.cast(Cast(parsed, identity, body), answer)
     if isinstance(answered, Outcome):
         assert answered.state is not None
-        answered = answer(answered, await _ranked_results(answered.state))
+        answered = answer(answered, await _counted_results(answered.state))
     assert not isinstance(answered, Outcome)
     return answered
 
 
 def _answer(
-    caller: Caller, token: bytes, outcome: Outcome, ranked_results: bytes | None = None
+    caller: Caller, token: bytes, outcome: Outcome, counted_results: bytes | None = None
 ) -> _Answer | Outcome:
-    """What the voter is told; of a ranked poll with results to show nothing without them.
+    """What the voter is told; nothing yet where `counted_results` are to be shown and missing.
 
     Raises:
         PollError: why the vote was refused.
@@ -94,10 +94,10 @@ def _answer(
     assert outcome.vote is not None
     assert outcome.state is not None
     assert outcome.decided_at is not None
-    results = ranked_results or _results_for(outcome.state, outcome.decided_at, caller)
+    results = counted_results or _results_for(outcome.state, outcome.decided_at, caller)
     if results is None:
         return outcome
-    vote = orjson.dumps(vote_object(outcome.vote))
+    vote = orjson.dumps(vote_object(outcome.vote, outcome.state.kind))
     return (
         _STATUS[outcome.verdict],
         b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token, results),
@@ -107,16 +107,17 @@ def _answer(
 def _with_recorded_vote(outcome: Outcome) -> errors.PollError:
     assert outcome.error is not None
     if outcome.vote is not None:
-        outcome.error.extra["vote"] = vote_object(outcome.vote)
+        assert outcome.state is not None
+        outcome.error.extra["vote"] = vote_object(outcome.vote, outcome.state.kind)
     return outcome.error
 
 
-def vote_object(vote: StoredVote) -> dict[str, Any]:
-    """A recorded vote as its voter sees it."""
-    marks = {"ratings": vote.marks} if isinstance(vote.marks, dict) else {"choices": vote.marks}
+def vote_object(vote: StoredVote, kind: str) -> dict[str, Any]:
+    """A recorded vote of a poll of this kind as its voter sees it."""
+    assert vote.marks is not None
     return {
         "poll": vote.poll_id,
-        **marks,
+        **kind_of(kind).marks_json(vote.marks),
         "seq": vote.seq,
         "epoch": vote.epoch,
         "cast_at": iso(vote.cast_at),
@@ -134,7 +135,7 @@ def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | Non
         owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
         if not may_see_results(state, status, is_owner=owner, has_voted=True):
             return b"null"
-    if state.kind == Kind.RANKED:
+    if kind_of(state.kind).needs_ballots:
         return None
     if made is None:
         if len(_made) >= _MOST_MADE:
@@ -144,8 +145,8 @@ def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | Non
     return made[1]
 
 
-async def _ranked_results(state: PollState) -> bytes:
-    """Its rounds need votes that other processes recorded."""
+async def _counted_results(state: PollState) -> bytes:
+    """The results of a kind that needs ballots, which other processes may have recorded."""
     try:
         reading = await reader.read(PollQuery(state.id, results=True))
     except errors.PollError:  # the vote is committed: nothing after that may refuse it

@@ -118,17 +118,23 @@ def read_token(token: str) -> str:
         raise InvalidToken from None
 
 
-def voter_key(poll_id: UUID, policy: str, identity: Identity) -> str:
+def voter_key(poll_id: UUID, policy: str, identity: Identity, slot: str = "") -> str:
     """What this poll stores of this voter: 32 bits of the poll's id, 96 of an HMAC, in
     hexadecimal digits, which Python hashes and compares faster than a UUID. No I/O.
 
     The keys of one poll begin alike, so that they lie together in the index of all keys.
 
+    Args:
+        slot: which of the voter's votes in the poll, where the kind gives a voter several
+            (`Kind.slot`): each has a key of its own, and none leads to another.
     Raises:
         VoterRequired: the policy asks for what the request did not bring.
     """
     poll = poll_id.bytes
-    digest = _digest(poll + _who(policy, identity).encode())
+    who = _who(policy, identity)
+    if slot:  # with its length, so that no slot and voter together read like others
+        who = f"slot:{len(slot)}:{slot}{who}"
+    digest = _digest(poll + who.encode())
     return (poll[:4] + digest[:12]).hex()
 
 

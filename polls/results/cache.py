@@ -9,7 +9,7 @@ that does not answer is left alone for a while; results are then made anew.
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,12 +43,12 @@ class ResultsCache:
     def encoded(
         self,
         states: Collection[tuple[PollState, Status]],
-        rank: Callable[[PollState], dict[str, Any] | None],
+        counted: Callable[[PollState], Mapping[str, Any]],
     ) -> dict[UUID, bytes]:
         """Results of these polls as JSON objects without `as_of`.
 
         Args:
-            rank: makes the ranked part; called for results that are in no cache.
+            counted: what kinds that need ballots add; called for results that are in no cache.
         """
         found = {state.id: entry for state, status in states if (entry := self._own(state, status))}
         missing = [(state, status) for state, status in states if state.id not in found]
@@ -58,7 +58,7 @@ class ResultsCache:
             for state, status in missing:
                 entry = shared.get(state.id)
                 if entry is None or entry[:2] != (state.order, status.value):
-                    body = orjson.dumps(results_of(state, status, rank(state)))
+                    body = orjson.dumps(results_of(state, status, counted(state)))
                     entry = made[state.id] = (state.order, status.value, body)
                 found[state.id] = self._keep(state.id, entry)
             self._share(made)

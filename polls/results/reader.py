@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -19,9 +19,8 @@ from polls.database.batches import Batches
 from polls.database.pending import Pending, settle
 from polls.identity.voters import Identity, voter_key
 from polls.refs import PollRef
+from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
-from polls.results.ranked_counts import RankedCounts
-from polls.rules.kinds import Kind
 from polls.rules.poll import PollState, Status
 from polls.selectors import PollDetails
 from polls.voting import sql
@@ -68,7 +67,7 @@ class Reading(NamedTuple):
     tag: bytes | None = None
 
 
-_ranked_counts = RankedCounts()
+_ballot_counts = BallotCounts()
 _results_cache = ResultsCache()
 
 
@@ -84,7 +83,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
     shown = {states[one.ref].id: states[one.ref] for one in asked
              if one.results and one.ref in states}  # fmt: skip
     results = _results_cache.encoded(
-        [(state, state.status_at(now)) for state in shown.values()], _ranked
+        [(state, state.status_at(now)) for state in shown.values()], _ballot_counts.results_at
     )
     wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
@@ -115,10 +114,6 @@ def _at_hand(state: PollState, now: datetime) -> Reading | None:
     if results is None:
         return None
     return Reading(state, status, results, tag=_tag_of(state, status))
-
-
-def _ranked(state: PollState) -> dict[str, Any] | None:
-    return _ranked_counts.result_at(state) if state.kind == Kind.RANKED else None
 
 
 def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:

@@ -1,19 +1,23 @@
 """A poll's results as clients see them, over REST and in frames alike."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from polls.rules.kinds.rating import mean
+from polls.rules.kinds import kind_of
 from polls.rules.poll import PollState, Status
 
 
-def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) -> dict[str, Any]:
+def results_of(
+    state: PollState, status: Status, counted: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The results object of the contract, without `as_of`, for orjson.
 
     Below `min_voters` every number that could give a voter away is withheld.
 
     Args:
         status: at the moment of the answer.
-        ranked: `rounds` and `winner` of a ranked poll at this very version.
+        counted: what `ballot_counts` says at this very version; None where the kind needs no
+            ballots.
     """
     results: dict[str, Any] = {
         "poll": state.id,
@@ -30,7 +34,7 @@ def results_of(state: PollState, status: Status, ranked: dict[str, Any] | None) 
         results["withheld"] = state.is_withheld
     if state.is_withheld:
         return results
-    if state.stars is not None:
-        results["means"] = {option: mean(stars) for option, stars in state.stars.items()}
-        results["distribution"] = state.stars
-    return results | ranked if ranked else results
+    results |= kind_of(state.kind).results(state)
+    if counted:
+        results |= counted
+    return results

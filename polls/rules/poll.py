@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from polls.rules.kinds import KINDS
+
 
 class Status(StrEnum):
     DRAFT = "draft"
@@ -91,8 +93,13 @@ class PollState(NamedTuple):
 
     @property
     def is_withheld(self) -> bool:
-        """Whether too few have voted for any number that could give a voter away."""
-        return self.voters < self.min_voters
+        """Whether too few have voted for any number that could give a voter away.
+
+        `voters` counts votes that stand; where a voter can have several, that many are needed
+        as only `min_voters` voters can have.
+        """
+        votes_each = KINDS[self.kind].most_votes(len(self.counts))
+        return self.voters <= (self.min_voters - 1) * votes_each
 
     def needs_sealing(self, now: datetime) -> bool:
         """Whether the clock has closed the poll and no one has written that down yet."""

@@ -4,15 +4,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from polls.rules.ballot import Marks
-from polls.rules.kinds import Kind
-from polls.rules.limits import MAX_STARS
+from polls.rules.kinds import KINDS
+from polls.rules.kinds.kind import Marks
 from polls.rules.poll import PollState
 
 
 @dataclass(slots=True)
 class Tally:
-    """A poll's running totals; `votes` is always the sum of `counts`."""
+    """A poll's running totals.
+
+    `voters` is the number of ballots counted, `votes` what the kind counts of them, `counts` has
+    a number for each option, and `stars` is the kind's histogram, if it has one.
+    """
 
     voters: int
     votes: int
@@ -22,12 +25,11 @@ class Tally:
     @classmethod
     def empty(cls, kind: str, options: Iterable[int]) -> "Tally":
         names = [str(option) for option in options]
-        stars = {name: [0] * MAX_STARS for name in names} if kind == Kind.RATING else None
-        return cls(0, 0, dict.fromkeys(names, 0), stars)
+        return cls(0, 0, dict.fromkeys(names, 0), KINDS[kind].empty_stars(names))
 
     @classmethod
     def to_add(cls) -> "Tally":
-        """Of no vote yet, and no rating."""
+        """Of no vote yet, for kinds that are `is_sum`."""
         return cls(0, 0, defaultdict(int), None)
 
     @classmethod
@@ -39,17 +41,7 @@ class Tally:
     def add(self, kind: str, marks: Marks, sign: int = 1) -> None:
         """Count one ballot in (`sign` 1) or out (-1)."""
         self.voters += sign
-        if isinstance(marks, dict):
-            assert self.stars is not None
-            for option, stars in marks.items():
-                self.stars[option][stars - 1] += sign
-                self.counts[option] += sign
-            self.votes += sign * len(marks)
-            return
-        counted = marks[:1] if kind == Kind.RANKED else marks
-        for choice in counted:
-            self.counts[str(choice)] += sign
-        self.votes += sign * len(counted)
+        KINDS[kind].count(self, marks, sign)
 
 
 def count_ballots(kind: str, options: Sequence[int], ballots: Iterable[Marks]) -> Tally:

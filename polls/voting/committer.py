@@ -17,7 +17,7 @@ from polls import errors, events, metrics, selectors
 from polls.database.stale_backends import end_stale_backends
 from polls.identity.voters import voter_key
 from polls.refs import PollRef
-from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot
+from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
 from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
 from polls.rules.poll import PollState, VoterPolicy
 from polls.rules.tally import Tally
@@ -168,7 +168,8 @@ def _voters_of(
             continue
         state = poll.state
         try:
-            key = voter_key(state.id, state.voter_policy, cast.identity)
+            slot = slot_of(state, cast.body)
+            key = voter_key(state.id, state.voter_policy, cast.identity, slot)
         except errors.PollError as error:
             voters.append(error)
             continue

@@ -19,8 +19,9 @@ from uuid import UUID
 from polls import errors
 from polls.identity.voters import voter_key
 from polls.refs import PollRef
-from polls.rules.ballot import BallotError, Marks, read_ballot
+from polls.rules.ballot import BallotError, Marks, read_ballot, slot_of
 from polls.rules.deciding import Verdict
+from polls.rules.kinds import kind_of
 from polls.rules.poll import PollState, Status, VoterPolicy
 from polls.rules.tally import Tally
 from polls.voting.vote import Cast, Outcome, StoredVote
@@ -137,7 +138,7 @@ def _single_votes(
         if state is None:
             continue
         try:
-            voter = voter_key(state.id, state.voter_policy, identity)
+            voter = voter_key(state.id, state.voter_policy, identity, slot_of(state, body))
         except errors.PollError:
             continue
         found[voter] = None if voter in found else (number, state, body)
@@ -174,6 +175,6 @@ def _takes_first_votes(state: PollState, now: datetime) -> bool:
     """Not where a code has to be looked up, nor where totals are more than a sum an option."""
     return (
         state.voter_policy != VoterPolicy.CODE
-        and state.stars is None
+        and kind_of(state.kind).is_sum
         and state.status_at(now) == Status.OPEN
     )

@@ -108,6 +108,18 @@ def test_a_key_depends_on_the_secret_the_poll_and_what_the_policy_looks_at(
 # Addresses
 
 
+def test_each_slot_of_a_voter_has_a_key_of_its_own() -> None:
+    poll = uuid4()
+    keys = [
+        voter_key(poll, "device", Identity(device, "", ""), slot)
+        for device in ("me", "2:me", "device:me")
+        for slot in ("", "me", "1", "1:medevice:", "device:me", "\x00")
+    ]
+    assert len(set(keys)) == len(keys)
+    assert voter_key(poll, "device", Identity("me", "", "")) == keys[0]
+    assert len({key[:8] for key in keys}) == 1  # together in the index
+
+
 def test_an_address_is_a_voter_whatever_it_claims(owner: Person, site: Site) -> None:
     poll = owner.make_poll(voter_policy="ip")
     assert from_address(site, "192.0.2.1", poll, 1).status_code == 201

@@ -1,7 +1,7 @@
 """The live ranked count against two real elections and against a naive count from scratch.
 
 The naive count below is written for reading: it passes over all ballots in every round and
-shares no code with `polls.ranked`.
+shares no code with `run_off`.
 """
 
 from __future__ import annotations

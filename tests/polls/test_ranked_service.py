@@ -18,7 +18,7 @@ from polls import services
 from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
-from polls.results.ranked_counts import RankedCounts
+from polls.results.ballot_counts import BallotCounts
 from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.deciding import Verdict
 from polls.rules.kinds.run_off import RankedCount
@@ -142,9 +142,9 @@ def test_a_count_that_could_not_read_everything_goes_on_as_if_it_had_not_tried(
 ) -> None:
     """The database goes away between the two queries of one catching up."""
     election = Election(read_preflib(DATA / "debian-2010-leader.soi"))
-    counts = RankedCounts()
+    counts = BallotCounts()
     election.vote([(1, [1, 2]), (2, [2]), (3, [3])])
-    counts.result_at(get_states([election.id])[0])
+    counts.results_at(get_states([election.id])[0])
     election.vote([(1, [3]), (4, [4, 1])])
     [state] = get_states([election.id])
 
@@ -160,10 +160,10 @@ def test_a_count_that_could_not_read_everything_goes_on_as_if_it_had_not_tried(
     with monkeypatch.context() as patch:
         patch.setattr(Vote.objects, "filter", fails_the_second_time)
         with pytest.raises(OperationalError):
-            counts.result_at(state)
+            counts.results_at(state)
 
-    fresh = RankedCounts().result_at(state)
-    assert counts.result_at(state) == fresh
+    fresh = BallotCounts().results_at(state)
+    assert counts.results_at(state) == fresh
     assert fresh["rounds"][0]["counts"] == {"1": 0, "2": 1, "3": 2, "4": 1, "5": 0}
 
 

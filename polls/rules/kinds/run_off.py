@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from struct import Struct
-from typing import ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict, get_args
 
 TieRule = Literal["earlier_round", "head_to_head", "lot"]
+TIE_RULES: tuple[str, ...] = get_args(TieRule)
 Ballot = tuple[int, ...]
 
 LANE_BITS = 64
@@ -330,6 +331,10 @@ class RankedCount:
         if self._result is None:
             self._result = self._count()
         return self._result
+
+    def results(self) -> dict[str, Any]:
+        """The same as the API and the frames show it."""
+        return dict(self.result().to_json())
 
     def _checked(self, ballot: Sequence[int], n: int) -> Ballot:
         if n < 1:

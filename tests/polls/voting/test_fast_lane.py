@@ -18,7 +18,7 @@ from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
-from polls.rules.kinds import Kind
+from polls.rules.kinds import KINDS
 from polls.voting import committer, fast_lane, first_votes
 from polls.voting.committer import commit, record_votes
 from polls.voting.vote import Cast
@@ -143,7 +143,7 @@ def some_casts(poll: Poll, chance: random.Random, number: int) -> list[Cast]:
 async def test_both_ways_decide_alike(box: WatchedBox) -> None:
     def make_polls() -> list[Poll]:
         policies = ("device", "code", "open", "account")
-        return [make_poll(kind.value, policy) for kind in Kind for policy in policies]
+        return [make_poll(kind, policy) for kind in KINDS for policy in policies]
 
     ours, theirs = await elsewhere(make_polls), await elsewhere(make_polls)
     seen: set[str] = set()
