@@ -48,10 +48,6 @@ class AsyncConnection:
         self._retry_at = 0.0
         self._retry_seconds = _RETRY_SECONDS
 
-    @property
-    def is_open(self) -> bool:
-        return self._connection is not None
-
     def is_ready(self) -> bool:
         """Whether a query can be made; when not, connects if it was asked often enough."""
         if self._connection is not None:

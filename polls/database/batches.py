@@ -101,7 +101,7 @@ class Batches(Generic[Item, Answer]):
     def has_lane(self) -> bool:
         """Whether the running event loop has a lane with a connection, as of now."""
         lane = self._lanes.get(asyncio.get_running_loop())
-        return lane is not None and lane.is_open()
+        return lane is not None and lane.connection.is_ready()
 
     def close_lane(self) -> None:
         """End the running event loop's lane; the thread answers what it was asked."""
@@ -150,7 +150,7 @@ class AsyncLane(Generic[Item, Answer]):
         self._work = work
         self._batch_size = batch_size
         self._leave = leave
-        self._connection = AsyncConnection(loop)
+        self.connection = AsyncConnection(loop)
         self._gathered: Batch[Item, Answer] = []
         self._batch: Batch[Item, Answer] = []  # under way
         self._running: asyncio.Task[None] | None = None
@@ -159,14 +159,10 @@ class AsyncLane(Generic[Item, Answer]):
         """How many wait for the next batch."""
         return len(self._gathered)
 
-    def is_open(self) -> bool:
-        """Whether it has a connection."""
-        return self._connection.is_open
-
     def put(self, pending: Pending[Item, Answer]) -> bool:
         """Take this for the batch that begins when this turn of the event loop is over, or the
         one after; False while there is no connection."""
-        if not self._connection.is_ready():
+        if not self.connection.is_ready():
             return False
         self._gathered.append(pending)
         if self._running is None:
@@ -175,7 +171,7 @@ class AsyncLane(Generic[Item, Answer]):
 
     def close(self) -> None:
         """End the connection; whatever waits or is under way is left."""
-        self._connection.close()
+        self.connection.close()
         left = self._batch + self._gathered
         self._batch, self._gathered = [], []
         if left:
@@ -186,7 +182,7 @@ class AsyncLane(Generic[Item, Answer]):
             while self._gathered:
                 self._batch = self._gathered[: self._batch_size]
                 del self._gathered[: self._batch_size]
-                left = await self._work(self._connection, self._batch)
+                left = await self._work(self.connection, self._batch)
                 self._batch = []
                 if left:
                     self._leave(left)

@@ -70,6 +70,17 @@ def list_voter_codes(poll_id: UUID) -> list[CodeStatus]:
     return [CodeStatus(row.number, row.created_at, row.revoked_at, row.is_used) for row in rows]
 
 
+def usable_codes(poll_ids: Collection[UUID], voters: Collection[str]) -> set[tuple[UUID, str]]:
+    """The (poll id, voter key) of codes that are known and not revoked, among these. One query,
+    none where there is nothing to look for."""
+    if not voters:
+        return set()
+    found = VoterCode.objects.filter(
+        poll_id__in=poll_ids, voter__in=voters, revoked_at__isnull=True
+    ).values_list("poll_id", "voter")
+    return {(poll_id, voter.hex) for poll_id, voter in found}
+
+
 def revoke_voter_codes(poll_id: UUID, numbers: Collection[int]) -> int:
     """Revoke codes; votes that they cast stay counted. Waits for votes being recorded.
 

@@ -108,10 +108,11 @@ def _tag_of(state: PollState, status: Status) -> bytes:
 
 
 def _at_hand(state: PollState, now: datetime) -> Reading | None:
-    """A state just read, with results, where this process has those. No I/O."""
+    """A state just read, with its results; None where it is to be sealed first, and where this
+    process has not its results. No I/O."""
     status = state.status_at(now)
     results = _results_cache.held(state, status)
-    if results is None:
+    if results is None or state.needs_sealing(now):
         return None
     return Reading(state, status, results, tag=_tag_of(state, status))
 
@@ -158,18 +159,13 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
 async def _answer_at_hand(
     connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
 ) -> list[Pending[PollQuery, Reading]]:
-    """Answer what needs no more than the polls' states; returns the rest: polls to be sealed, and
-    results that this process has not at hand. One query."""
+    """Answer what is at hand; returns the rest. One query."""
     refs = {pending.item.ref for pending in batch}
     states = selectors.by_ref(await selectors.fetch_states(connection, refs))
     now = datetime.now(UTC)
-    answers: dict[PollRef, Reading | errors.PollNotFound | None] = {}
-    for ref in refs:
-        state = states.get(ref)
-        if state is None:
-            answers[ref] = errors.PollNotFound()
-        else:
-            answers[ref] = None if state.needs_sealing(now) else _at_hand(state, now)
+    answers = {
+        ref: _at_hand(states[ref], now) if ref in states else errors.PollNotFound() for ref in refs
+    }
     left = []
     for pending in batch:
         answer = answers[pending.item.ref]

@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from polls import errors, events, metrics, selectors
 from polls.database.stale_backends import end_stale_backends
+from polls.identity.voter_codes import usable_codes
 from polls.identity.voters import voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
@@ -89,16 +90,19 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
             _decide(cast, polls.get(cast.ref), voter, now)
             for cast, voter in zip(batch, voters, strict=True)
         ]
+        after = {poll.state.id: poll.state_after() for poll in locked}
         changed = [poll for poll in locked if poll.appended]
-        states = [poll.state_after() for poll in changed]
+        states = [after[poll.state.id] for poll in changed]
         sql.supersede_votes([vote for poll in changed for vote in poll.superseded])
         sql.append_votes([vote for poll in changed for vote in poll.appended.values()], now)
         sql.save_totals(states)
     if states:
         events.publish_tallies_changed(states)
     return [
-        outcome._replace(state=poll.state_after(), decided_at=now) if poll else outcome
-        for outcome, poll in zip(decided, map(polls.get, [cast.ref for cast in batch]), strict=True)
+        Outcome(one.verdict, one.vote, after[polls[cast.ref].state.id], one.error, now)
+        if cast.ref in polls
+        else one
+        for one, cast in zip(decided, batch, strict=True)
     ]
 
 
@@ -117,7 +121,6 @@ class LockedPoll:
     appended: dict[int, StoredVote] = field(default_factory=dict)
     superseded: list[StoredVote] = field(default_factory=list)
     tally: Tally = field(init=False)
-    _after: PollState | None = None
 
     def __post_init__(self) -> None:
         self.tally = Tally.of(self.state)
@@ -146,13 +149,9 @@ class LockedPoll:
         return vote
 
     def state_after(self) -> PollState:
-        """The poll's state once the batch is committed; one object for all of its outcomes."""
-        if self._after is None:
-            tally, version = self.tally, self.state.version + len(self.appended)
-            self._after = self.state.with_totals(
-                version, tally.voters, tally.votes, tally.counts, tally.stars
-            )
-        return self._after
+        """The poll's state once the batch is committed."""
+        tally, version = self.tally, self.state.version + len(self.appended)
+        return self.state.with_totals(version, tally.voters, tally.votes, tally.counts, tally.stars)
 
 
 def _voters_of(
@@ -177,9 +176,8 @@ def _voters_of(
         voters.append(voter)
         if state.voter_policy == VoterPolicy.CODE:
             by_code.add(voter)
-    unusable = sql.unusable_codes(by_code)
-    if not unusable:
-        return voters
+    usable = usable_codes({one.poll_id for one in by_code}, {one.key for one in by_code})
+    unusable = {one for one in by_code if (one.poll_id, one.key) not in usable}
     return [errors.InvalidVoterCode() if voter in unusable else voter for voter in voters]
 
 

@@ -13,7 +13,6 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
-from polls.models import VoterCode
 from polls.rules.poll import PollState
 from polls.voting.vote import StoredVote, Voter
 
@@ -25,7 +24,10 @@ def _rows(**types: str) -> str:
     if VENDOR == "postgresql":
         columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
         return f"jsonb_to_recordset(%s::jsonb) AS given ({columns})"
-    columns = ", ".join(f"value ->> '{name}' AS {name}" for name in types)
+    values = {name: f"value ->> '{name}'" for name in types}
+    for name in [name for name, kind in types.items() if kind == "uuid"]:
+        values[name] = f"replace({values[name]}, '-', '')"
+    columns = ", ".join(f"{value} AS {name}" for name, value in values.items())
     return f"(SELECT {columns} FROM json_each(%s)) AS given"  # noqa: S608 (names of columns)
 
 
@@ -75,49 +77,25 @@ def current_votes(voters: Collection[Voter]) -> dict[Voter, StoredVote]:
     return found
 
 
-def unusable_codes(voters: Collection[Voter]) -> set[Voter]:
-    """Those of these voters of `code` polls whose code is unknown or revoked. One query."""
-    if not voters:
-        return set()
-    usable = VoterCode.objects.filter(
-        poll_id__in={voter.poll_id for voter in voters},
-        voter__in={voter.key for voter in voters},
-        revoked_at__isnull=True,
-    ).values_list("poll_id", "voter")
-    known = {(poll_id, key.hex) for poll_id, key in usable}
-    return {voter for voter in voters if (voter.poll_id, voter.key) not in known}
-
-
 def supersede_votes(votes: Sequence[StoredVote]) -> None:
     """Mark these as no longer current; they stay in the record. One statement."""
-    given = [{"poll_id": vote.poll_id.hex, "epoch": vote.epoch, "seq": vote.seq} for vote in votes]
-    _execute(_SUPERSEDE, given)
+    _execute(_SUPERSEDE, votes)
 
 
 def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
     """Add vote events, all of this moment, to the record. One statement."""
-    given = [
-        {
-            "poll_id": vote.poll_id.hex, "epoch": vote.epoch, "seq": vote.seq, "voter": vote.voter,
-            "marks": vote.marks, "is_current": vote.is_current, "replaces": vote.replaces,
-        }
-        for vote in votes
-    ]  # fmt: skip
-    _execute(APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
+    _execute(APPEND, votes, connection.ops.adapt_datetimefield_value(cast_at))
 
 
 def save_totals(states: Sequence[PollState]) -> None:
     """Write the polls' totals and versions. One statement."""
-    given = [
-        {"id": state.id.hex, **{name: getattr(state, name) for name in _TOTALS}} for state in states
-    ]
-    _execute(_SAVE, given)
+    _execute(_SAVE, states)
 
 
-def _execute(sql: str, rows: Sequence[dict[str, Any]], *before: Any) -> None:
+def _execute(sql: str, rows: Sequence[StoredVote | PollState], *before: Any) -> None:
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*before, _json(rows)])
+            cursor.execute(sql, [*before, _json([row._asdict() for row in rows])])
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:
