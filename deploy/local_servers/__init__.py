@@ -1,9 +1,9 @@
 """A PostgreSQL and a Redis of one's own: for tests, benchmarks and the local cluster.
 
 Each runs from its wheel's binaries as a child process, on 127.0.0.1, behind a random
-password, with its data in the given folder. Commits are durable (fsync stays on). Both
-can be stopped, killed, frozen and restarted on the same port and data. Whatever becomes
-of the process that started them, even kill -9, they end with it.
+password, with its data in the given folder. Commits are durable unless told otherwise (fsync
+stays on). Both can be stopped, killed, frozen and restarted on the same port and data. Whatever
+becomes of the process that started them, even kill -9, they end with it.
 
 Never for production, and never imported by the application. The wheels come with
 requirements-dev.txt.

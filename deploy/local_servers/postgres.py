@@ -47,9 +47,17 @@ class PrivatePostgres(PrivateServer):
 
     PostgreSQL refuses to run as root. Started by root it runs as `nobody`, which must be
     able to reach `folder`: take one below the temporary folder then.
+
+    Without `durable` nothing waits for the disk: quick, and lost when the machine dies.
     """
 
     stop_signal = signal.SIGINT  # PostgreSQL's "fast" shutdown: end sessions, write out, leave
+
+    def __init__(
+        self, folder: Path | str, port: int | None = None, *, durable: bool = True
+    ) -> None:
+        super().__init__(folder, port)
+        self._durable = durable
 
     @property
     def url(self) -> str:
@@ -121,7 +129,7 @@ class PrivatePostgres(PrivateServer):
             "port": str(self.port),
             "unix_socket_directories": "",
             "max_connections": str(MAX_CONNECTIONS),
-            "fsync": "on",
+            "fsync": "on" if self._durable else "off",
             "synchronous_commit": "on",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
