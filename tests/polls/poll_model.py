@@ -1,6 +1,6 @@
 """Polls by the rules as users are told them, in plain dicts and lists: what tests compare with.
 
-Written for reading, from the contract; shares no code with `polls.domain`. Everything is
+Written for reading, from the contract; shares no code with `polls.rules`. Everything is
 counted again from all events each time it is asked for, so it cannot drift.
 """
 

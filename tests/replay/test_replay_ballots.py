@@ -43,6 +43,7 @@ def replay(file: Path, polls: FakePolls, *args: str) -> str:
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_burlington_ends_on_the_first_preferences_of_the_election() -> None:
     with running(FakePolls([])) as polls:
         printed = replay(BURLINGTON, polls)
@@ -169,6 +170,7 @@ def test_no_server_and_no_file_are_told_plainly(lunch_file: Path, tmp_path: Path
         replay(lunch_file, nobody)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_half_way_and_started_again_it_ends_on_the_same_totals(
     number: signal.Signals, tmp_path: Path
