@@ -75,7 +75,7 @@ class Sizes:
             repeats=1, voters=4, many_voters=8, polls=3, preloaded_votes=300, ballots=100,
             memory_votes=400, memory_rounds=4, warm_up_seconds=0.1, single_votes=3,
             pgbench_seconds=1.0,
-            plain_rates=(5,),
+            plain_rates=(10,),
         )  # fmt: skip
 
     def changed(self, **given: Any) -> "Sizes":
