@@ -49,6 +49,25 @@ def vote_requests(
     return iter(made)
 
 
+def changing_requests(poll_id: str, number: int, votes: int, *, skip: int = 0) -> Iterator[bytes]:
+    """Votes of voters who vote, and then change their vote until they have cast `votes`.
+
+    So many voters take turns that nobody has two votes under way.
+
+    Args:
+        number: of requests.
+        skip: how many requests are left out, because they were sent already.
+    """
+    group = 1_000
+    made: list[bytes] = []
+    for first in range(skip // votes, (skip + number) // votes, group):
+        voters = min(group, (skip + number) // votes - first)
+        for turn in range(votes):
+            body = b'{"choices":[%d]}' % (turn + 1)
+            made += vote_requests([poll_id], voters, [body], skip=first)
+    return iter(made)
+
+
 def get_requests(path: str, *headers: str) -> Iterator[bytes]:
     """The same GET for ever."""
     lines = "".join(f"{header}\r\n" for header in headers)

@@ -34,7 +34,10 @@ TARGETS = [
     Target("Votes, other polls full", "votes/livepoll, full table, other polls/votes/s",
            0.9, _EMPTY),
     Target("Votes, the poll full", "votes/livepoll, full table, same poll/votes/s", 0.9, _EMPTY),
-    Target("Votes on SQLite", "votes/livepoll, SQLite, one poll/votes/s", 1.0, _VOTES),
+    Target("Votes on SQLite", "votes/livepoll, SQLite, one poll/votes/s", 0.5, _VOTES),
+    Target("Votes that change beside pgbench",
+           "votes/livepoll, one process, three changes a voter/votes/s", 0.35,
+           f"{_PGBENCH}, simple protocol/votes/s"),
     Target(
         "Votes of two processes", "votes/livepoll, two processes, one poll/votes/s", 1.0, _VOTES
     ),

@@ -19,6 +19,7 @@ CASES = {
         *(f"livepoll, {of}, {polls}{clients}" for polls in ("one poll", "3 polls")
           for of, clients in (("one process", ""), ("two processes", ""), ("SQLite", ""),
                               ("one process", ", 8 clients"), ("two processes", ", 8 clients"))),
+        "livepoll, one process, three changes a voter",
         "livepoll, daphne, one poll", "plain, daphne", "livepoll, empty table",
         "livepoll, full table, other polls", "livepoll, full table, same poll",
     },

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol as Interface
 
 from bench import machine
-from bench.ballots import vote_requests
+from bench.ballots import changing_requests, vote_requests
 from bench.database import (
     PgbenchMissing,
     Protocol,
@@ -87,8 +87,14 @@ class Flood:
         bodies: Sequence[bytes] = (),
         part: str = PART,
         voters: int | None = None,
+        votes_a_voter: int = 1,
         **notes: object,
     ) -> None:
+        """
+        Args:
+            voters: how many clients.
+            votes_a_voter: each changes the vote until it has cast so many; in one poll only.
+        """
         self._stage = stage
         self._case = case
         self._running = running
@@ -96,6 +102,7 @@ class Flood:
         self._bodies = bodies
         self._part = part
         self._voters = voters or stage.sizes.voters
+        self._votes_a_voter = votes_a_voter
         self._notes = notes
         self._skip = 0
         self._acknowledged = 0
@@ -145,7 +152,11 @@ class Flood:
         load = WebLoad(self._running.ports, self._voters)
         await load.open()
         number = int(MOST_VOTES_A_SECOND * seconds)
-        requests = vote_requests(self._poll_ids, number, self._bodies, skip=self._skip)
+        if self._votes_a_voter > 1:
+            (poll_id,) = self._poll_ids
+            requests = changing_requests(poll_id, number, self._votes_a_voter, skip=self._skip)
+        else:
+            requests = vote_requests(self._poll_ids, number, self._bodies, skip=self._skip)
         self._skip += number
         is_own_database = self._running.env["DATABASE_URL"].startswith("sqlite")
         database = [] if is_own_database else [self._stage.postgres.pid]
@@ -161,7 +172,8 @@ class Flood:
         )
 
     def _counted(self) -> int:
-        return sum(self._running.results(poll_id)["voters"] for poll_id in self._poll_ids)
+        counted = "voters" if self._votes_a_voter == 1 else "version"
+        return sum(self._running.results(poll_id)[counted] for poll_id in self._poll_ids)
 
 
 class Pgbench:
@@ -207,7 +219,7 @@ def _side_by_side(stage: Stage) -> None:
     with ExitStack() as sites:
         one = sites.enter_context(stage.livepoll())
         two = sites.enter_context(stage.livepoll(processes=2))
-        # That process is its own database, and has a database's cores as well.
+        # It is its own database, and has a database's cores as well.
         sqlite = sites.enter_context(
             stage.livepoll(backend="sqlite", also_on=machine.DATABASE_CORES)
         )
@@ -226,6 +238,10 @@ def _side_by_side(stage: Stage) -> None:
                 for of, ids in (("one poll", [running.create_poll()]),
                                 (f"{len(polls)} polls", polls))
             ]  # fmt: skip
+        cases.append(
+            Flood(stage, "livepoll, one process, three changes a voter", one,
+                  [one.create_poll(vote_change=True)], votes_a_voter=4)
+        )  # fmt: skip
         in_turns(stage, cases + _pgbench(stage))
 
 

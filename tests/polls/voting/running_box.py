@@ -42,6 +42,7 @@ class RunningBox:
 
     async def _close(self) -> None:
         self._watched.box.close_lane()
+        await asyncio.sleep(0)  # the turn in which its socket is closed
 
     def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
