@@ -1,6 +1,6 @@
 """Whether this process lives (/healthz) and whether it should get traffic (/readyz).
 
-Answered at the front door, whatever Host they came by: probes use addresses, not names.
+Answered before Django and by any Host: probes use addresses, not names.
 """
 
 import asyncio

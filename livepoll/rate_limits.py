@@ -1,6 +1,6 @@
 """How often an address may do what: atomic across processes with Redis, in process without.
 
-Wraps the front door, HTTP and sockets. A dead Redis neither opens nor closes a limit: it is then
+Wraps HTTP endpoints and sockets. A dead Redis neither opens nor closes a limit: it is then
 counted in each process by itself, so N processes together let N times as much through.
 RATE_LIMITS=off takes the wrapper out.
 """
@@ -20,7 +20,7 @@ from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
 from polls import errors
 from polls.http.request import RawRequest
-from polls.http.response import answer_headers, respond_problem
+from polls.http.response import respond_problem, response_headers
 from realtime.close_codes import CloseCode
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def rules() -> list[Rule]:
              parse(settings.RATE_VOTES)),
         Rule("polls", "POST", re.compile(r"/api/v1/polls/?$|/api/v1/polls/[^/]+/clone/?$"),
              parse(settings.RATE_POLLS)),
-        # One count for both doors at which passwords can be guessed.
+        # One count for both paths by which passwords can be guessed.
         Rule("accounts", "POST", re.compile(r"/api/v1/accounts/|/admin/"),
              parse(settings.RATE_ACCOUNTS)),
         # Guessing: only what a guess gets wrong counts, never that somebody has not voted yet.
@@ -136,7 +136,7 @@ class RateLimits:
                 await send(message)
 
             # Sockets and raw endpoints keep their own `send`, which the short ways to it need:
-            # see realtime.wire and polls.api.http_wire. They tell of their failures instead.
+            # see realtime.wire and polls.http.response. They report their failures instead.
             is_socket = scope["type"] == "websocket"
             if is_socket:
                 note_miss = partial(misses.append, errors.PollNotFound.code)
@@ -171,4 +171,4 @@ async def _refuse(rule: Rule, request: RawRequest, scope: dict[str, Any], send: 
         return
     retry_after = max(1, int(rule.limit.get_expiry() / 2))
     error = errors.RateLimited(f"At most {rule.limit}.", retry_after=retry_after)
-    await respond_problem(send, error, answer_headers(request))
+    await respond_problem(send, error, response_headers(request))

@@ -1,11 +1,11 @@
-"""What every HTTP request must pass before any door: a known origin, a bounded body."""
+"""What every HTTP request must pass before its endpoint: a known origin, a bounded body."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from polls import errors
 from polls.http.request import Disconnected, RawRequest
-from polls.http.response import answer_headers, respond_problem
+from polls.http.response import respond_problem, response_headers
 from polls.http.sender import check_sender
 from polls.rules.limits import LIMITS
 
@@ -35,7 +35,7 @@ def guarded(application: Application) -> Application:
         except Disconnected:
             return
         except errors.PollError as error:
-            await respond_problem(send, error, answer_headers(request))
+            await respond_problem(send, error, response_headers(request))
             return
         await application(scope, receive, send)
 

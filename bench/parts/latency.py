@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.parts.votes import plain_bodies
 from bench.stage import Running, Stage
 from bench.web_load import WebLoad
@@ -56,7 +56,7 @@ async def follow_votes(
     Raises:
         Overwhelmed
     """
-    crowd = Crowd(Door(running.port, f"/ws/polls/{poll_id}/"), notes_all=True)
+    crowd = Crowd(Endpoint(running.port, f"/ws/polls/{poll_id}/"), notes_all=True)
     await crowd.open(screens)
     load = WebLoad(running.ports, CONNECTIONS, marker=b'"seq":')
     await load.open()

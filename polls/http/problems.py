@@ -1,4 +1,4 @@
-"""One shape for every refusal: RFC 9457 problem+json, whichever door it comes through."""
+"""One shape for every refusal: RFC 9457 problem+json, on every endpoint."""
 
 import logging
 from typing import Any

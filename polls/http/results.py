@@ -7,7 +7,7 @@ from typing import Any
 from polls import errors
 from polls.http.problems import as_poll_error
 from polls.http.request import RawRequest, Receive, Send
-from polls.http.response import answer_headers, refuse, respond
+from polls.http.response import refuse, respond, response_headers
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
@@ -21,7 +21,7 @@ _CACHE_CONTROL = b"private, no-cache"
 async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer with the results, 304 where the client has them, or the problem."""
     request = RawRequest.of(scope)
-    headers = answer_headers(request)
+    headers = response_headers(request)
     try:
         reading = await _read(request)
     except Exception as exc:

@@ -120,7 +120,7 @@ class Ledger:
         self.violations.append(Violation(rule, what))
 
     def note_answer(self, status: int, headers: dict[str, str], where: str) -> None:
-        """Every HTTP answer, of whatever door."""
+        """Every HTTP answer, of any endpoint."""
         self.statuses[status] += 1
         if status >= 500 and status != 503:
             self.violate("answers", f"{status} from {where}")

@@ -1,6 +1,6 @@
 """People who talk to the API.
 
-Requests go through the real `asgi.application`, front door and all, on an event loop of
+Requests go through the real `asgi.application`, guard and limits too, on an event loop of
 its own; the ballot box and the reader are real threads with their own connections, so
 every test that uses `site` stands on a database with real transactions.
 """

@@ -18,7 +18,7 @@ class Site:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="front-door")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="asgi-application")
 
     def __enter__(self) -> Self:
         self._thread.start()
