@@ -51,10 +51,10 @@ export function choiceKind(own) {
       const ids = kind.leaders(poll, results);
       if (!ids.length) return votersText(results.voters);
       const values = { option: namesOf(poll, ids).join(", "), figure: kind.figure(poll, results, ids[0]).main };
-      const words = results.final
+      const sentence = results.final
         ? gettext("Final result: %(option)s, %(figure)s.")
         : gettext("In front: %(option)s, %(figure)s.");
-      return `${fill(words, values)} ${votersText(results.voters)}.`;
+      return `${fill(sentence, values)} ${votersText(results.voters)}.`;
     },
 
     // The poll's own order where options are level.
