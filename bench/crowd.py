@@ -136,7 +136,7 @@ class Crowd:
             timer.cancel()
         return True
 
-    def told(self) -> None:
+    def wake_waiters(self) -> None:
         """A sample has a newer version."""
         waiting, self.on_version = self.on_version, []
         for waiter in waiting:
@@ -322,7 +322,7 @@ class NotingScreen(Screen):
             self.version = version
             self.versions.append(version)
             self.times.append(perf_counter())
-            self._crowd.told()
+            self._crowd.wake_waiters()
 
     def had(self, version: int) -> float | None:
         """When it first had this version or a later one; None: never."""

@@ -38,10 +38,10 @@ async def _readiness() -> tuple[int, dict[str, Any]]:
     if draining.is_draining():
         return 503, {"status": "draining"}
     database, layer = await asyncio.gather(_check_database(), _check_channel_layer())
-    told = {"database": database, "channel_layer": layer}
+    checks = {"database": database, "channel_layer": layer}
     if not database["ok"]:
-        return 503, {"status": "not ready", **told}
-    return 200, {"status": "ready", **told}
+        return 503, {"status": "not ready", **checks}
+    return 200, {"status": "ready", **checks}
 
 
 async def _check_database() -> dict[str, Any]:

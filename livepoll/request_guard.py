@@ -48,14 +48,14 @@ async def _bounded(request: RawRequest, receive: Any) -> Any:
     Where a length was declared the server holds the client to it.
     """
     body = await request.body(receive, LIMITS["poll_body_bytes"])
-    told = False
+    replayed = False
 
     async def replay() -> dict[str, Any]:
-        nonlocal told
-        if told:
+        nonlocal replayed
+        if replayed:
             message: dict[str, Any] = await receive()
             return message
-        told = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

@@ -24,7 +24,7 @@ class Difference:
 
     poll_id: UUID
     what: str
-    told: object
+    stored: object
     counted: object
 
 
@@ -65,7 +65,7 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
 def _differences(
     state: PollState, tally: Tally, last_seq: int, number: int
 ) -> Iterator[Difference]:
-    told_and_counted = {
+    stored_and_counted = {
         "version": (state.version, last_seq),
         "number of vote events": (last_seq, number),
         "voters": (state.voters, tally.voters),
@@ -73,9 +73,9 @@ def _differences(
         "counts": (state.counts, tally.counts),
         "stars": (state.stars, tally.stars),
     }
-    for what, (told, counted) in told_and_counted.items():
-        if told != counted:
-            yield Difference(state.id, what, told, counted)
+    for what, (stored, counted) in stored_and_counted.items():
+        if stored != counted:
+            yield Difference(state.id, what, stored, counted)
 
 
 def _write(state: PollState, tally: Tally, last_seq: int) -> None:

@@ -58,7 +58,7 @@ class Hub:
         self._addresses: Counter[str] = Counter()
         self._admitted = 0  # their sum, which a storm of connects must not add up each time
         self._dismissed = 0  # since their memory was given back
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._channel: str | None = None
         self._layer = get_channel_layer()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -218,7 +218,7 @@ class Hub:
         return True
 
     async def _receive(self) -> None:
-        """Take what other processes tell, through this process's one channel."""
+        """Take what other processes publish, through this process's one channel."""
         if self._channel is None:
             # Not wait_for: it may swallow the cancellation of `stop` (Python 3.11).
             async with asyncio.timeout(_LAYER_TIMEOUT_SECONDS):
@@ -228,9 +228,9 @@ class Hub:
         while True:
             message = await self._layer.receive(self._channel)
             if message["type"] == messages.TALLY:
-                told = self._rooms.get(UUID(message["poll"]))
-                if told is not None:
-                    told.take_tally(messages.read_tally(message, told.state))
+                shown = self._rooms.get(UUID(message["poll"]))
+                if shown is not None:
+                    shown.take_tally(messages.read_tally(message, shown.state))
             elif message["type"] == messages.POLL:
                 self.take_poll_change(UUID(message["poll"]), deleted=message["deleted"])
             elif message["type"] == messages.WATCHING and message["hub"] != self.id:
@@ -260,14 +260,14 @@ class Hub:
             await asyncio.gather(*(self._look_who_voted(room) for room in watched))
 
     def _count_watching(self, watched: list[Room], interval: float) -> None:
-        """Tell other processes how many watch here; count no more those that went silent."""
+        """Publish how many watch here; stop counting processes that were silent for three beats."""
         since = time.monotonic() - _SILENT_BEATS * 1.25 * interval
         for room in watched:
             room.forget_silent(since)
-        if self._telling is None or self._telling.done():  # else the layer is slow: next beat
-            self._telling = self._spawn(self._tell_watching(watched))
+        if self._announcing is None or self._announcing.done():  # else the layer is slow: next beat
+            self._announcing = self._spawn(self._publish_watching(watched))
 
-    async def _tell_watching(self, watched: list[Room]) -> None:
+    async def _publish_watching(self, watched: list[Room]) -> None:
         for room in watched:
             message = messages.watching(room.id, self.id, len(room.watchers))
             if not await self._layer_call(self._layer.group_send(messages.group(room.id), message)):

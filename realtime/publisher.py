@@ -119,9 +119,9 @@ class Publisher:
         finally:
             self._sending.difference_update(states)
 
-    async def _send(self, told: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
+    async def _send(self, due: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
         layer = get_channel_layer()
-        to_groups = [(messages.group(poll_id), message) for poll_id, message in told]
+        to_groups = [(messages.group(poll_id), message) for poll_id, message in due]
         if isinstance(layer, RedisLayer):
             await _try(layer.group_send_many(to_groups))
         else:

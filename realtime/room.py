@@ -76,9 +76,9 @@ class Room:
 
     def forget_silent(self, since: float) -> None:
         """Count no process any more that has told nothing since then."""
-        told = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
-        if len(told) < len(self._elsewhere):
-            self._elsewhere = told
+        heard = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
+        if len(heard) < len(self._elsewhere):
+            self._elsewhere = heard
             self._sum_elsewhere()
 
     def _sum_elsewhere(self) -> None:
@@ -156,7 +156,7 @@ class Room:
         elif poll_changed:
             self._results = None
         if poll_changed:
-            self._tell_poll()
+            self._send_poll()
             self._set_timer()
         if self._is_reading:  # for a flush, which the pacer has let through already
             self._is_reading = False
@@ -166,7 +166,7 @@ class Room:
 
     def end(self) -> None:
         """The poll was deleted: say so and close every socket."""
-        self._tell_poll(status="deleted")
+        self._send_poll(status="deleted")
         for watcher in self.watchers:
             watcher.end(CloseCode.NO_SUCH_POLL)
 
@@ -176,7 +176,7 @@ class Room:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _tell_poll(self, **changes: str) -> None:
+    def _send_poll(self, **changes: str) -> None:
         by_base_url: dict[str, str] = {}
         for watcher in self.watchers:
             frame = by_base_url.get(watcher.base_url)

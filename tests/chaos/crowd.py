@@ -197,8 +197,8 @@ class Crowd:
                 now = time.monotonic()
                 self.ledger.note_answer(status, headers, "a vote")
                 if status in (200, 201):
-                    told = orjson.loads(answer)
-                    self.ledger.note_ack(poll_id, voter, marks, status, told, sent, now)
+                    body = orjson.loads(answer)
+                    self.ledger.note_ack(poll_id, voter, marks, status, body, sent, now)
                     if asks_again:
                         asks_again = False
                         continue

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bug, the rule that must tell of it, and the faults that bring it out."""
+    """A bug, the rule that must report it, and the faults that bring it out."""
 
     name: str
     rule: str
@@ -191,7 +191,7 @@ def trusting(take_tally):
 
 replace(Room, "take_tally", trusting)
 ''',
-        ("slow_redis",) * 3,  # what the other process tells comes after what is known here
+        ("slow_redis",) * 3,  # what the other process publishes comes after what is known here
     ),
     Mutant(
         "the version goes out without its counts", "committed", '''

@@ -210,8 +210,8 @@ def _note_failure(sent: Sent, title: str, act: Callable[[], Any]) -> None:
     try:
         act()
     except (Exception, FailureGroup) as failure:
-        told = "".join(traceback.format_exception(failure))
-        sent.failures.append(f"{title}:\n{told[-6000:]}")
+        trace = "".join(traceback.format_exception(failure))
+        sent.failures.append(f"{title}:\n{trace[-6000:]}")
 
 
 def name_of(case: Case) -> str:

@@ -122,8 +122,8 @@ class ModelPoll:
             if not code:
                 return "voter_required"
             return ("code", code) if self.codes.get(code) else "invalid_voter_code"
-        told_by = {"device": "device", "ip": "address", "open": "nonce"}[self.policy]
-        return (told_by, str(who[told_by]))
+        counted_by = {"device": "device", "ip": "address", "open": "nonce"}[self.policy]
+        return (counted_by, str(who[counted_by]))
 
     def vote_of(self, voter: tuple[str, str]) -> dict[str, Any] | None:
         for event in reversed(self.events):

@@ -110,25 +110,25 @@ class Subject:
 
 
 # A vote as it is sent: where, by whom, the body or None to retract, by join code or by id.
-Wish = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
+CastRequest = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
 
 
 class PollsMachine(RuleBasedStateMachine):
     """The owner acts, the clock moves on, voters vote."""
 
     kind: str
-    told: list[PollState]
+    published: list[PollState]
 
     def __init__(self) -> None:
         super().__init__()
         self.subjects: list[Subject] = []
-        self.told = []
-        self.cast: list[Wish] = []
+        self.published = []
+        self.cast: list[CastRequest] = []
         self.box = RunningBox()
         self.by_lane = True  # every other batch
 
     def _hear(self, states: Sequence[PollState], **_: Any) -> None:
-        self.told.extend(states)
+        self.published.extend(states)
 
     def _make(self, data: st.DataObject, policy: str, *, plain: bool) -> None:
         kind = self.kind
@@ -289,7 +289,7 @@ class PollsMachine(RuleBasedStateMachine):
         """Votes of earlier once more, whatever has become of their polls."""
         self._record([self.cast[number % len(self.cast)] for number in numbers])
 
-    def _draw_cast(self, data: st.DataObject) -> Wish:
+    def _draw_cast(self, data: st.DataObject) -> CastRequest:
         subject = self.subjects[data.draw(PLACES) % len(self.subjects)]
         voter = data.draw(st.integers(0, VOTERS - 1), "voter")
         nonce = data.draw(st.integers(0, 20), "nonce")
@@ -297,10 +297,10 @@ class PollsMachine(RuleBasedStateMachine):
         body = None if retracts else data.draw(ballots(self.kind), "body")
         return subject, subject.who(voter, nonce), body, data.draw(st.booleans(), "by join code")
 
-    def _record(self, batch: Sequence[Wish]) -> None:
+    def _record(self, batch: Sequence[CastRequest]) -> None:
         self.cast += batch
         versions = {id(one): one.model.version for one in self.subjects}
-        self.told.clear()
+        self.published.clear()
         self.by_lane = not self.by_lane
         casts = [
             Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
@@ -313,12 +313,12 @@ class PollsMachine(RuleBasedStateMachine):
         for number, (subject, _, _, _) in enumerate(batch):
             compare_outcome(subject, outcomes[number], answers[number])
         changed = [one for one in self.subjects if one.model.version != versions[id(one)]]
-        assert {state.id for state in self.told} == {one.id for one in changed}
+        assert {state.id for state in self.published} == {one.id for one in changed}
         for subject in changed:
-            told = [state for state in self.told if state.id == subject.id]
-            for state in told:
+            published = [state for state in self.published if state.id == subject.id]
+            for state in published:
                 compare_earlier_state(subject, state)
-            compare_state(subject, told[-1])
+            compare_state(subject, published[-1])
 
     # What must hold after every step
 
@@ -379,8 +379,8 @@ def refusal_of(act: Callable[[], object]) -> str | None:
 
 
 def compare_outcome(subject: Subject, outcome: Outcome, answer: Answer) -> None:
-    told = outcome.verdict, outcome.error and outcome.error.code
-    assert outcome.verdict == answer.verdict, (told, answer)
+    decided = outcome.verdict, outcome.error and outcome.error.code
+    assert outcome.verdict == answer.verdict, (decided, answer)
     if answer.refusals:
         assert outcome.error is not None
         assert outcome.error.code in answer.refusals
@@ -405,8 +405,8 @@ def compare_outcome(subject: Subject, outcome: Outcome, answer: Answer) -> None:
         compare_earlier_state(subject, outcome.state)
 
 
-def places_of(batch: Sequence[Wish], outcomes: Sequence[Outcome]) -> list[int]:
-    """The order in which a batch's votes were decided, as far as that can be told: votes of
+def places_of(batch: Sequence[CastRequest], outcomes: Sequence[Outcome]) -> list[int]:
+    """The order in which a batch's votes were decided, as far as that can be published: votes of
     different voters by their seqs, those of one voter as they were cast."""
     places = []
     last: dict[tuple[UUID, tuple[str, str] | str], int] = {}

@@ -109,28 +109,28 @@ async def live_through_everything(
 
 @pytest.mark.parametrize("kind", ["single", "ranked"])
 @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "owner"])
-async def test_a_stranger_is_sent_the_same_whatever_people_vote(
+async def test_a_stranger_is_sent_the_same_with_any_votes(
     api: PollApi, visibility: str, kind: str
 ) -> None:
-    told = []
+    seen_frames = []
     for poll, choices in await make_twins(api, results_visibility=visibility, kind=kind):
         sent = await live_through_everything(api, poll, choices)
         assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
         assert {frame["type"] for frame in sent} == {"snapshot", "poll", "pong", "error"}
-        told.append([seen(poll, frame) for frame in sent])
-    assert told[0] == told[1]
+        seen_frames.append([seen(poll, frame) for frame in sent])
+    assert seen_frames[0] == seen_frames[1]
 
 
 @pytest.mark.parametrize("visibility", ["after_close", "owner"])
 async def test_a_voter_is_sent_no_more_than_a_stranger(api: PollApi, visibility: str) -> None:
-    told = []
+    seen_frames = []
     for poll, choices in await make_twins(api, results_visibility=visibility):
         token = (await api.vote(poll, 1, voter="a"))["voter_token"]
         headers = {"Cookie": f"voter={token}"}
         sent = await live_through_everything(api, poll, choices, headers)
         assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
-        told.append([seen(poll, frame) for frame in sent])
-    assert told[0] == told[1]
+        seen_frames.append([seen(poll, frame) for frame in sent])
+    assert seen_frames[0] == seen_frames[1]
 
 
 @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "owner"])
