@@ -41,7 +41,7 @@ def result_rows(
 
 
 def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
-    """A header, then every vote event in order. Nothing that tells a voter.
+    """A header, then every vote event in order. No column identifies a voter.
 
     Epochs in which too few have voted to show any numbers are left out.
     """

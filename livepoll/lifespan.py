@@ -49,7 +49,7 @@ def drain_on_sigterm(loop: asyncio.AbstractEventLoop) -> None:
     """Put the draining before what the server does on SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         return
-    tasks: list[asyncio.Task[None]] = []  # a task that nobody holds may vanish
+    tasks: list[asyncio.Task[None]] = []  # the event loop keeps no strong reference to a task
     servers_own = signal.getsignal(signal.SIGTERM)
     if not callable(servers_own):
         return

@@ -36,7 +36,7 @@ class Rule:
     """One limit an address.
 
     Args:
-        failures: error codes that count (of an answer without one, its status); without
+        failures: error codes that count (of a response without one, its status); without
             any, every request does.
     """
 
@@ -61,7 +61,7 @@ def rules() -> list[Rule]:
         # One count for both paths by which passwords can be guessed.
         Rule("accounts", "POST", re.compile(r"/api/v1/accounts/|/admin/"),
              parse(settings.RATE_ACCOUNTS)),
-        # Guessing: only what a guess gets wrong counts, never that somebody has not voted yet.
+        # Guessing: only wrong codes and keys count, never that a caller has not voted yet.
         Rule("misses", "*", re.compile(r"/api/v1/polls/|/p/|/ws/polls/"),
              parse(settings.RATE_MISSES),
              failures=frozenset(("poll_not_found", "invalid_voter_code", "not_owner", "404"))),
@@ -102,7 +102,7 @@ class Counter:
         if self._shared is not None and time.monotonic() >= self._resting_until:
             try:
                 return bool(await getattr(self._shared, verb)(rule.limit, rule.name, address))
-            except Exception as error:  # whatever Redis has, limits go on in process
+            except Exception as error:  # any failure of Redis: limits go on in process
                 logger.warning("rate limits are counted in process for now: %r", error)
                 self._resting_until = time.monotonic() + _REDIS_REST_SECONDS
         return bool(await getattr(self._own, verb)(rule.limit, rule.name, address))
@@ -131,7 +131,7 @@ class RateLimits:
             misses: list[str] = []
 
             async def note_outcome(message: dict[str, Any]) -> None:
-                # Counted before it is told, so that nobody can be quicker than the count.
+                # Counted before it is sent, so that no client can be quicker than the count.
                 await self._count(watched, request, _outcome_of(message))
                 await send(message)
 

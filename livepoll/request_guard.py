@@ -17,8 +17,8 @@ _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 def guarded(application: Application) -> Application:
     """Wrap an HTTP application.
 
-    An unsafe request from a page of a foreign origin is refused: it might carry somebody
-    else's cookie. A body over the limit is refused before it is read, or, where no length
+    An unsafe request from a page of a foreign origin is refused: the browser might add its
+    user's cookie. A body over the limit is refused before it is read, or, where no length
     was declared, once it has grown too large.
     """
 

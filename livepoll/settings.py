@@ -22,7 +22,7 @@ DATA_DIR = BASE_DIR / "data"
 
 
 class Env(environ.Env):  # type: ignore[misc] # untyped
-    """The environment; a value that cannot be read is told with its name."""
+    """The environment; an error about a value names the variable."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -59,7 +59,7 @@ if not SECRET_KEY:
         )
     SECRET_KEY = embedded_secret_key(DATA_DIR / "secret_key")
 
-# This machine's own names always work: nobody else's page can have them.
+# This machine's own names always work: no page of another site can have them.
 ALLOWED_HOSTS: list[str] = [
     *env.list("ALLOWED_HOSTS", default=[]), "localhost", "127.0.0.1", "[::1]", ".localhost",
 ]  # fmt: skip
@@ -377,7 +377,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django.request": {"level": "ERROR"},
-        # Whoever scans the internet for hosts fills no log; the answer says what is wrong.
+        # Scanners would fill the log; the response says what is wrong.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

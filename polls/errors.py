@@ -52,8 +52,8 @@ class InvalidToken(PollError):
 
 
 class InvalidCookie(InvalidToken):
-    """The voter cookie is such a token. Whoever answers clears it: a stale cookie must not
-    lock a phone out."""
+    """The voter cookie is such a token. The response clears it: a stale cookie must not lock a
+    phone out."""
 
 
 class InvalidCredentials(PollError):

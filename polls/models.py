@@ -24,7 +24,7 @@ JOIN_CODE_LENGTH = 6
 
 
 def new_join_code() -> str:
-    """Six characters that nobody misreads: 31^6, nearly 900 million codes."""
+    """Six characters that are not mistaken for each other: 31^6, nearly 900 million codes."""
     return "".join(secrets.choice(JOIN_CODE_ALPHABET) for _ in range(JOIN_CODE_LENGTH))
 
 

@@ -20,7 +20,7 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the record of votes says otherwise than the poll does."""
+    """One value that is stored on the poll otherwise than its votes count it."""
 
     poll_id: UUID
     what: str
@@ -32,10 +32,10 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
     """Compare a poll's tally and version with its votes, under its lock.
 
     Args:
-        fix: write what was counted; screens are told.
+        fix: write what was counted, and publish it.
     Returns:
         What differs; nothing when the tally is right. Differences in the record itself
-        (gaps, two current votes of a voter) are told but cannot be fixed.
+        (gaps, two current votes of a voter) are returned but cannot be fixed.
     Raises:
         Poll.DoesNotExist
     """

@@ -120,7 +120,7 @@ def listed_polls(*, status: Status | None = None, query: str = "") -> QuerySet[P
     if query:
         polls = polls.filter(question__icontains=query)
     if status is None:
-        return polls.filter(is_draft=False)  # what nobody may see yet is not news
+        return polls.filter(is_draft=False)  # drafts are their owner's alone
     return polls.filter(_has_status(status, timezone.now()))
 
 

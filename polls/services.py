@@ -1,6 +1,6 @@
 """Every write of a poll itself: making, editing, opening, closing. Votes: `recording`.
 
-Each act locks the poll, raises its `revision`, and tells `events.poll_changed` after
+Each act locks the poll, raises its `revision`, and publishes `events.poll_changed` after
 COMMIT. Acts that find their work done already are fine and change nothing.
 """
 
@@ -83,7 +83,7 @@ def _locked(poll_id: UUID) -> Iterator[Poll]:
     """The poll under its lock; saved with a new revision if the block changed it.
 
     What the clock has closed is sealed first, so that an act does the same whether or not
-    somebody has read the poll since.
+    the poll was read since.
     """
     with transaction.atomic():
         poll = lock_poll(poll_id)
@@ -149,8 +149,8 @@ def close_poll(poll_id: UUID) -> Poll:
 def seal_polls(poll_ids: Collection[UUID], now: datetime) -> None:
     """Write down the closing of polls whose closing time has come.
 
-    Waits for the votes that are being recorded under the poll's lock, so that whatever is
-    read afterwards is final, whatever other machines' clocks say. Idempotent.
+    Waits for the votes that are being recorded under the poll's lock, so that a
+    tally read afterwards is final even where other machines' clocks are late. Idempotent.
     """
     for poll_id in sorted(poll_ids):
         sealed = Poll.objects.filter(id=poll_id, closed_at__isnull=True, closes_at__lte=now).update(

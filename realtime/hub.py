@@ -66,7 +66,7 @@ class Hub:
             self._spawn(self._for_ever(work))
 
     async def join(self, ref: PollRef) -> Room:
-        """The poll's room, opened with one read whoever else asks for it meanwhile.
+        """The poll's room; opened with one read, which calls that come meanwhile share.
 
         Raises:
             PollNotFound, Overloaded
@@ -150,7 +150,7 @@ class Hub:
             self._empty_since[room.id] = time.monotonic()
             self._spawn(self._subscribe(room))
         else:
-            room.update(reading)  # nobody watched it, so nobody missed what the layer lost
+            room.update(reading)  # it had no watcher who could have missed a message
         return room
 
     def _refresh(self, room: Room) -> None:
@@ -359,7 +359,7 @@ def running_hub() -> Hub:
 
 
 def hub_if_running() -> Hub | None:
-    """The hub, from any thread; None in a process that serves nobody."""
+    """The hub, from any thread; None in a process without a server."""
     return None if _hub is None or _hub.loop.is_closed() else _hub
 
 

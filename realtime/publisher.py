@@ -1,8 +1,8 @@
 """From the events of `polls` to this process's hub at once, and to the channel layer
-paced: at most one message a poll each interval, the newest, within a time limit. What many
-polls have to tell in the same few milliseconds goes out together.
+paced: at most one message a poll each interval, the newest, within a time limit. Messages
+of many polls within a few milliseconds go out together.
 
-A failure here is logged and never reaches whoever voted.
+A failure here is logged and never fails a vote.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _SWEEP_SECONDS = 0.02
 
 @dataclass(slots=True)
 class _Line:
-    """What is to be told of one poll, and when."""
+    """What is to be published of one poll, and when."""
 
     pacer: Pacer
     newest: PollState | None = None

@@ -1,7 +1,7 @@
 """One socket that watches a poll: a slot for the newest tally, and a task that sends
 what cannot go at once.
 
-A slow socket skips tallies and delays nobody; what must not be skipped (poll frames,
+A slow socket skips tallies and delays no other socket; what must not be skipped (poll frames,
 pongs, errors) waits in a short queue.
 """
 

@@ -3,8 +3,8 @@
 Under Uvicorn a socket that keeps up is handed the very bytes of a frame; the server's own
 `send` would build them anew for each socket, by a task to wake and a coroutine to run.
 Where the event loop is uvloop and nothing waits in it, they go straight to the kernel.
-Whatever is not plainly ready (a client that does not read, a closing socket, another
-server) is left to that `send`.
+Sockets that are not ready (a client that does not read, a closing socket, another server)
+are left to that `send`.
 """
 
 import os
@@ -32,8 +32,8 @@ def encode(text: str) -> bytes:
 class Line:
     """The short way to one socket of Uvicorn's.
 
-    Whoever has the socket closed must not write to it afterwards; that its client, its server
-    or the network closed it shows here.
+    The caller must not write after it has had the socket closed itself; a close by the client,
+    the server or the network is noticed here.
     """
 
     # Ten thousand are walked ten times a second, each time past the caches: what is not

@@ -81,7 +81,7 @@ async def _pump(crowd: Crowd, publisher: Publisher, window: int) -> None:
     while True:
         version += 1
         await publisher.publish(version)
-        # One that is lost on the way holds nobody up for long.
+        # One that is lost on the way must not stop the rest for long.
         await crowd.until_version(version - window + 1, LOST_AFTER_SECS)
 
 

@@ -1,6 +1,6 @@
 """Vote to screen: from a vote's first byte to the frame that contains it, at every screen.
 
-Votes come at a steady rate, whatever the answers take. A sample of votes is followed to
+Votes come at a steady rate, however slow the responses are. A sample of votes is followed to
 all screens; the percentiles are over all pairs of those.
 """
 

@@ -135,7 +135,7 @@ class RevokedSerializer(serializers.Serializer[Any]):
 
 
 class _Negotiated(BaseRenderer):
-    """A form of the answer that the view itself writes."""
+    """A media type for content negotiation; the view itself writes the response."""
 
     def render(self, data: Any, media_type: Any = None, context: Any = None) -> Any:
         return data
@@ -175,7 +175,7 @@ class VoterCodesView(APIView):
             }
             for one in voter_codes.list_voter_codes(poll.id)
         ]
-        return JsonResponse({"codes": codes})  # in no other form, whatever was asked for
+        return JsonResponse({"codes": codes})  # in no other form, even if one was asked for
 
     @endpoint(
         "Make voter codes; shown this once (owner)",

@@ -1,4 +1,4 @@
-"""The REST face of polls: thin views over services and selectors."""
+"""REST for polls: thin views over services and selectors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -158,7 +158,7 @@ def act_view(
 
 
 class VotesView(APIView):
-    """Casting a vote. The server routes POST to `vote_endpoint` itself."""
+    """Casting a vote. `asgi.py` routes POST to `polls.http.vote` without Django."""
 
     @endpoint(
         "Cast a vote",
@@ -218,7 +218,7 @@ class MyVoteView(APIView):
 
 
 class ResultsView(APIView):
-    """The tally. The server routes GET to `results_endpoint` itself."""
+    """The tally. `asgi.py` routes GET to `polls.http.results` without Django."""
 
     @endpoint(
         "Results",
@@ -251,7 +251,7 @@ class TimelineView(APIView):
 
 
 def _state_with_results(request: Request, ref: str) -> PollState:
-    """The poll's state, for whom its results are shown to.
+    """The poll's state, if the caller may see its results.
 
     Raises:
         PollNotFound, InvalidToken, ResultsHidden

@@ -109,7 +109,7 @@ class BatchWorker(Generic[Item, Answer]):
         answers: Sequence[Answer | BaseException]
         try:
             answers = self._work([pending.item for pending in batch])
-        except BaseException as error:  # the callers must be told, whatever happened
+        except BaseException as error:  # callers must get every error, else they wait for ever
             logger.exception("a batch of %s failed", self._name)
             answers = [error] * len(batch)
         by_loop: dict[asyncio.AbstractEventLoop, list[Settled[Item, Answer]]] = defaultdict(list)

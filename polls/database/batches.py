@@ -170,7 +170,7 @@ class AsyncLane(Generic[Item, Answer]):
         return True
 
     def close(self) -> None:
-        """End the connection; whatever waits or is under way is left."""
+        """End the connection; what waits or is under way goes to `leave`."""
         self.connection.close()
         left = self._batch + self._gathered
         self._batch, self._gathered = [], []

@@ -55,7 +55,7 @@ class Caller(NamedTuple):
         )
 
     def known_identity(self, voter_code: str | None = None) -> Identity:
-        """Who asks about a vote; nothing is minted, so nobody is nobody."""
+        """The identity to look up a vote by. No device is minted: a new caller has an empty one."""
         return Identity(
             device=self.device or "",
             address=self.address,

@@ -1,7 +1,7 @@
 """Which pages may open a socket or change anything: ours, and those of ALLOWED_ORIGINS.
 
 A missing Origin is let through: only browsers send one, and only a browser could be made
-to carry somebody else's cookie here. The Host must be one of ours in any case, or a page
+to carry a user's cookie here. The Host must be one of ours in any case, or a page
 whose name was pointed at this server would pass for our own.
 """
 
@@ -12,7 +12,7 @@ from polls.http.request import RawRequest
 
 
 def check_sender(request: RawRequest) -> None:
-    """Refuse what may carry somebody else's cookie: a request from a page of another origin.
+    """Refuse what may carry a user's cookie: a request from a page of another origin.
 
     Raises:
         Malformed: the Host is none of ours.

@@ -1,4 +1,4 @@
-"""The client's address behind reverse proxies: of X-Forwarded-For, only what a trusted one wrote."""
+"""The client's address behind proxies: of X-Forwarded-For, only what a trusted one wrote."""
 
 import os
 from functools import lru_cache

@@ -157,7 +157,7 @@ class LockedPoll:
 def _voters_of(
     batch: Sequence[Cast], polls: dict[PollRef, LockedPoll]
 ) -> list[Voter | errors.PollError | None]:
-    """Who casts each vote, why nobody may cast it, or None where there is no such poll."""
+    """The voter of each vote, why it is refused, or None where there is no such poll."""
     voters: list[Voter | errors.PollError | None] = []
     by_code: set[Voter] = set()
     for cast in batch:

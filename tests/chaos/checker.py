@@ -17,7 +17,7 @@ from tests.chaos.ledger import Disturbance, Ledger, PollLedger, Screen, Version,
 
 RULES = {
     "stored": "an acknowledged vote is in the database, with that seq and that choice",
-    "once": "a voter has one current vote, and nobody votes who did not try",
+    "once": "a voter has one current vote, and only who tried has voted",
     "retry": "a retry gets the first answer",
     "gapless": "seqs run from 1 without gap up to the poll's version",
     "recount": "the stored tally equals a recount of the votes",

@@ -34,7 +34,7 @@ class Scene:
     async def disturbing(
         self, what: str, processes: Iterable[int] | None = None
     ) -> AsyncIterator[None]:
-        """Note what the block breaks, and for whom: `redis`, or anything else."""
+        """Note what the block breaks: `redis`, or anything else."""
         start = time.monotonic()
         hit = frozenset(range(len(self.rig.webs)) if processes is None else processes)
         place = len(self.crowd.ledger.disturbances)

@@ -56,7 +56,7 @@ def test_a_full_disk_refuses_votes_and_loses_none(start_site: StartSite) -> None
         while vote(number) != 503:
             number += 1
             assert number < TRIES_MOST, "the disk never filled up"
-        for again in range(5):  # and it stays refused, whoever asks
+        for again in range(5):  # and it stays refused, for every voter
             vote(number + again)
         assert http.get("/healthz").status_code == 200
         results = http.get(f"/api/v1/polls/{poll['id']}/results/")

@@ -46,7 +46,7 @@ class HttpConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, port: int) -> "HttpConnection":
-        """Raises OSError when nobody listens."""
+        """Raises OSError when no server listens."""
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(cls, "127.0.0.1", port)
         return connection

@@ -124,7 +124,7 @@ def sessions(office: Office) -> dict[str, httpx.Cookies]:
 def staff(
     request: pytest.FixtureRequest, office: Office, sessions: dict[str, httpx.Cookies]
 ) -> Iterator[httpx.Client]:
-    """A superuser, and somebody who is staff and no more."""
+    """A superuser, and an account that is staff and no more."""
     with visitor(office, address=f"192.0.2.1{len(request.param)}") as client:
         client.cookies.update(sessions[request.param])
         yield client

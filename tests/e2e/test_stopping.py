@@ -1,4 +1,4 @@
-"""SIGTERM: first nobody new is taken, then screens are sent elsewhere, and no vote is lost."""
+"""SIGTERM: first no new client is taken, then screens are sent elsewhere, and no vote is lost."""
 
 import asyncio
 

@@ -45,7 +45,7 @@ def outsider(site: Site) -> Person:
 
 @pytest.fixture
 def no_screens() -> Iterator[None]:
-    """Nobody watches: without a running server each tally would be sent off on its own."""
+    """No screen watches: without a running server each tally would be sent off on its own."""
     from polls import events
     from realtime.publisher import publisher
 

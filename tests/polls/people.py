@@ -43,7 +43,7 @@ class Site:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
     def person(self, application: Any = None) -> "Person":
-        """Somebody new, before the whole application or another one."""
+        """A new person, before the whole application or another one."""
         return Person(self, application)
 
 
@@ -51,7 +51,7 @@ class Person:
     """Sends requests, keeps cookies, and the owner keys of the polls it made.
 
     `get`, `post`, `patch`, `delete` take a path and a JSON body; `request` takes
-    whatever httpx takes.
+    the same arguments as httpx's.
     """
 
     def __init__(self, site: Site, application: Any = None) -> None:

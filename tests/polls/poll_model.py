@@ -1,6 +1,6 @@
 """Polls by the rules as users are told them, in plain dicts and lists: what tests compare with.
 
-Written for reading, from the contract; shares no code with `polls.domain`. Everything is
+Written for reading, from the contract; shares no code with `polls.rules`. Everything is
 counted again from all events each time it is asked for, so it cannot drift.
 """
 
@@ -142,7 +142,7 @@ class ModelPoll:
             return self._retract(voter)
         faults = self.faults_of(body)
         if faults:
-            # A poll that takes no votes says so, whatever is wrong with a readable ballot.
+            # A poll that takes no votes says so before any error of a readable ballot.
             if self.status != "open":
                 closed = "poll_closed" if self.status == "closed" else "poll_not_open"
                 unreadable = {"malformed"} & set(faults)

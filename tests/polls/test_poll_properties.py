@@ -59,7 +59,7 @@ SETTINGS = settings(
 
 
 def ballots(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Mostly ballots that somebody could mean, some that nobody should send."""
+    """Mostly valid ballots, some malformed."""
     numbers = st.integers(1, OPTIONS)
     if kind == "rating":
         options = st.sampled_from([str(number) for number in range(1, OPTIONS + 1)])
@@ -98,7 +98,7 @@ class Subject:
 
     def who(self, voter: int, nonce: int) -> dict[str, str | None]:
         """All that a request of this voter brings: two of them share an address, the first
-        one has no account, and some have no voter code or one that nobody gave them."""
+        one has no account, and some have no voter code or an invented one."""
         given: Sequence[str | None] = [*self.voter_codes, "ZZZZ-9999", None, ""]
         return {
             "device": f"device-{voter}",
@@ -109,7 +109,7 @@ class Subject:
         }
 
 
-# A vote as it is sent: where, by whom, the body or None to retract, by join code or by id.
+# A vote as it is sent: the poll, the voter, the body or None to retract, by join code or by id.
 CastRequest = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
 
 
@@ -286,7 +286,7 @@ class PollsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.cast)
     @rule(numbers=st.lists(st.integers(0, 10_000), min_size=1, max_size=6))
     def retry(self, numbers: list[int]) -> None:
-        """Votes of earlier once more, whatever has become of their polls."""
+        """Votes of earlier once more; their polls may be closed, reset or gone by now."""
         self._record([self.cast[number % len(self.cast)] for number in numbers])
 
     def _draw_cast(self, data: st.DataObject) -> CastRequest:

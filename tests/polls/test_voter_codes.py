@@ -1,4 +1,4 @@
-"""Voter codes: a thousand of them, each worth one vote, kept by nobody but those who got them."""
+"""Voter codes: a thousand of them, each worth one vote, stored as hashes only."""
 
 import threading
 from collections.abc import Sequence

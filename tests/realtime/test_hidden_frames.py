@@ -1,7 +1,7 @@
-"""Hidden results reach nobody by any frame.
+"""Hidden results reach no socket by any frame.
 
 As in tests/polls/test_hidden_results.py: two polls alike but for what people voted, and a
-socket that may not see the results must be sent the same frames of both, whatever happens.
+socket that may not see the results must be sent the same frames of both at every event.
 Every frame that the server can send is in the list below, and a new one must be put there.
 """
 
@@ -65,7 +65,7 @@ class Watched:
                 return self.frames[-1]
 
     async def take_all(self) -> None:
-        """Whatever waits: a tally's slot comes after the answer to one ping, before the next."""
+        """All that waits: a tally's slot comes after the answer to one ping, before the next."""
         for _ in range(2):
             self.socket.send({"type": "ping"})
             await self.until("pong")

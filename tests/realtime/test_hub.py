@@ -1,4 +1,4 @@
-"""The rooms of one process: opened once, left always, right again whatever the layer loses."""
+"""The rooms of one process: opened once, left always, right again after any loss of the layer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -280,7 +280,7 @@ def stories(draw: st.DrawFn) -> Story:
 def test_in_any_order_of_news_a_socket_sees_versions_only_rise(story: Story, seed: int) -> None:
     """News is late, doubled, shuffled and lost; reads take their time; clients are slow.
 
-    `written` is how much of the story is committed: nobody can know of more.
+    `written` is how much of the story is committed: no process can know of more.
     """
     chance = random.Random(seed)
     clients: list[FakeClient] = []

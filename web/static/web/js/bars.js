@@ -108,7 +108,7 @@ export class Bars {
   }
 }
 
-// The same tally as a table, for whoever reads better than they see.
+// The same tally as a table, for screen readers and for exact numbers.
 export function resultsTable(kind, poll, results) {
   const head = [gettext("Option"), ...kind.tableHead()];
   return h("table", { class: "table" },

@@ -145,7 +145,7 @@ feed.addEventListener("watching", ({ detail }) => {
   setText($("#watching"), number(detail));
 });
 feed.addEventListener("state", () => {
-  if (feed.state !== "live") show($("#watching-box"), false); // nobody says how many
+  if (feed.state !== "live") show($("#watching-box"), false); // the count is not known
   if (feed.state === "gone") {
     poll = null;
     show($("#bars"), false);

@@ -19,7 +19,7 @@ const kind = await kindOfPage();
 const announcer = new Announcer($("#announcer"));
 const byAccount = () => poll?.voter_policy === "account";
 const accountName = () => recall("account")?.username ?? null;
-// The token of whoever is signed in; asked for another account than that, none.
+// The access token of the account that is signed in; none for another account.
 const access = async (name = accountName()) => {
   if (!name || name !== accountName()) return null;
   return (await import("./account.js")).accessToken();

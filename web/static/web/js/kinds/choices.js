@@ -28,7 +28,7 @@ export function choiceKind(own) {
       };
     },
 
-    // Ids of the options that lead, none while nobody has voted.
+    // Ids of the options that lead, none before the first vote.
     leaders(poll, results) {
       const ranks = poll.options.map((option) => kind.figure(poll, results, option.id).rank);
       const best = Math.max(...ranks);
