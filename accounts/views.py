@@ -1,6 +1,6 @@
-"""Accounts: who wants to own polls, or vote where a poll asks for an account.
+"""Accounts, to own polls and to vote where a poll counts accounts.
 
-A token is a JWT that says which account it is; nothing is stored of a session.
+A token is a JWT that names the account; no session is stored.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an owner takes along: results as rows, every vote event of every epoch."""
+"""The data of exports: results as rows, and every vote event of every epoch."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -36,7 +36,7 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def stop() -> None:
-    """End what hangs on the event loop: its two connections to PostgreSQL, and the sockets.
+    """Close what belongs to the event loop: its two connections to PostgreSQL, and the sockets.
 
     Votes and reads that wait are answered by the threads.
     """

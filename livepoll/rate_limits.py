@@ -1,4 +1,4 @@
-"""How often an address may do what: atomic across processes with Redis, in process without.
+"""Rate limits by address: counted atomically across processes with Redis, else in each process.
 
 Wraps HTTP endpoints and sockets. A dead Redis neither opens nor closes a limit: it is then
 counted in each process by itself, so N processes together let N times as much through.

@@ -1,4 +1,4 @@
-"""The one policy that a static file carries."""
+"""Headers that WhiteNoise adds to static files."""
 
 from collections.abc import MutableMapping
 

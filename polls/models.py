@@ -1,4 +1,4 @@
-"""Poll, Option and Vote, and the constraints that hold when all else fails.
+"""Poll, Option and Vote, and the constraints that hold even if the code is wrong.
 
 The tally stands on the poll's own row, next to the version it belongs to: one lock, one
 write, one read. Votes are an append-only record: a vote's place (poll, epoch, seq) is

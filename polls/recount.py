@@ -20,7 +20,7 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that is stored on the poll otherwise than its votes count it."""
+    """A value stored on the poll that differs from the count of its votes."""
 
     poll_id: UUID
     what: str

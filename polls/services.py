@@ -1,7 +1,7 @@
-"""Every write of a poll itself: making, editing, opening, closing. Votes: `recording`.
+"""Every write of a poll itself: making, editing, opening, closing. Votes: `polls.voting`.
 
 Each act locks the poll, raises its `revision`, and publishes `events.poll_changed` after
-COMMIT. Acts that find their work done already are fine and change nothing.
+COMMIT. An act whose work is done already changes nothing.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -169,7 +169,7 @@ def reset_poll(poll_id: UUID) -> Poll:
 
 
 def rotate_owner_key(poll_id: UUID) -> str:
-    """A new owner key; the old one is worth nothing from now on."""
+    """A new owner key; the old one is invalid from now on."""
     with _locked(poll_id) as poll:
         owner_key = new_owner_key()
         poll.owner_key_hash = hash_owner_key(owner_key)

@@ -62,7 +62,7 @@ class _BareConsumer(AsyncConsumer):  # type: ignore[misc] # channels ships no ty
 
 
 class NoSuchSocket(_BareConsumer):
-    """Any path where no socket is."""
+    """Closes sockets on every other path with 4404."""
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         await self.accept_and_close(CloseCode.NO_SUCH_POLL)
@@ -219,7 +219,7 @@ class PollConsumer(_BareConsumer):
             self.watcher.post(frames.error(code, detail))
 
     def _give_up(self) -> None:
-        """The client does not even read: nothing else would come from it."""
+        """End the connection without a close handshake: the client does not read."""
         if self.serving is not None:
             self.is_cut = True
             self.serving.cancel()

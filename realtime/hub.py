@@ -1,4 +1,4 @@
-"""Per process: who watches what, and the newest tally to each of them.
+"""The hub: all sockets of one process, and the newest tally to each of them.
 
 One member of the channel layer a process, not a socket. What the layer loses arrives all
 the same: every few seconds the polls that are watched are compared with the database.
@@ -274,7 +274,7 @@ class Hub:
                 return
 
     async def _look_who_voted(self, room: Room) -> None:
-        """Show the tally to who has voted since, and no more to who took the vote back."""
+        """Show the tally to watchers that have voted since; stop where a vote was retracted."""
         watchers = room.identified()
         if (room.state.epoch, room.state.version) == room.voters_known_at:
             watchers = []
@@ -300,8 +300,8 @@ class Hub:
                 room.take_tally(reading.state)
 
     async def _sweep(self) -> None:
-        """Close sockets that are stuck and rooms that stayed empty; give memory back once
-        those who leave have left, and not in the midst of a storm."""
+        """Close stuck sockets and empty rooms; release memory once many sockets have left, and
+        not while they are still leaving."""
         before = 0
         while True:
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""From the events of `polls` to this process's hub at once, and to the channel layer
+"""Publishes the events of `polls`: to this process's hub at once, to the channel layer
 paced: at most one message a poll each interval, the newest, within a time limit. Messages
 of many polls within a few milliseconds go out together.
 

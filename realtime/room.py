@@ -61,7 +61,7 @@ class Room:
 
     @property
     def ownership(self) -> tuple[int | None, str]:
-        """Whose the poll is; a new owner key makes it another."""
+        """The owner's account and key hash: a proof of ownership holds while they are the same."""
         return (self.state.owner_id, self.state.owner_key_hash)
 
     @property
@@ -95,7 +95,7 @@ class Room:
         watcher.post(frames.snapshot(poll, shown, now, self.watching))
 
     def show_to(self, watcher: Watcher) -> None:
-        """Send the tally to one who may see it only now, and has not."""
+        """Send the tally to a watcher that may see it only now."""
         if watcher.seen != self._encoded() and self.may_see(watcher):
             watcher.seen = self._encoded()
             watcher.offer(frames.results(self._encoded(), self.watching))

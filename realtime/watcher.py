@@ -70,7 +70,7 @@ class Watcher:
         self._close_code: int | None = None
 
     def offer(self, frame: str) -> bool:
-        """The newest tally, where it did not go by the `clear_line`; whether it replaced one
+        """Take the newest tally, where it did not go by the `clear_line`; True if it replaced one
         that was not sent yet."""
         replaced = self._slot is not None
         self._slot = frame
@@ -83,7 +83,7 @@ class Watcher:
         return had_one
 
     def post(self, frame: str) -> None:
-        """A frame that must arrive, in order; too many unsent ones end the socket."""
+        """Send a frame that must arrive, in order; too many unsent ones end the socket."""
         if self.clear_line is not None and self.clear_line.write(wire.encode(frame)):
             return
         if len(self._outbox) >= _OUTBOX_LIMIT:

@@ -1,4 +1,4 @@
-"""The short way to a socket: a frame made once, written as it is where nothing waits.
+"""Frames past the server's `send`: encoded once, written as they are where nothing waits.
 
 Under Uvicorn a socket that keeps up is handed the very bytes of a frame; the server's own
 `send` would build them anew for each socket, by a task to wake and a coroutine to run.
@@ -30,7 +30,7 @@ def encode(text: str) -> bytes:
 
 
 class Line:
-    """The short way to one socket of Uvicorn's.
+    """Writes to one socket of Uvicorn's, past its `send`.
 
     The caller must not write after it has had the socket closed itself; a close by the client,
     the server or the network is noticed here.
@@ -65,7 +65,7 @@ class Line:
 
 
 def line_of(send: Any) -> Line | None:
-    """The short way past an ASGI `send`; None where there is none."""
+    """The line past this ASGI `send`; None under another server."""
     connection = getattr(send, "__self__", None)
     return Line(connection) if type(connection) is WebSocketsSansIOProtocol else None
 

@@ -1,4 +1,4 @@
-"""OpenAPI links: what may follow an answer, and where in it the next request's `ref` stands.
+"""OpenAPI links: which request may follow a response, and where its `ref` stands in that.
 
 They cannot carry credentials: OpenAPI declares no Authorization parameter. Their
 descriptions say what to send.

@@ -1,4 +1,4 @@
-"""What only an owner asks for: cloning, a new key, voter codes; and the public audit trail."""
+"""The owner's endpoints: cloning, a new key, voter codes; and the public list of corrections."""
 
 import csv
 import io

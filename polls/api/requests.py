@@ -1,4 +1,4 @@
-"""What the views share: who asks, which poll is meant, whether it is theirs, how it is shown."""
+"""Shared by the views: the caller, the poll of a path, the ownership check, poll responses."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What REST takes and gives: validation with an error a field, and the schema's shapes."""
+"""Serializers: validation with an error a field, and the shapes in the OpenAPI schema."""
 
 import re
 from collections.abc import Mapping

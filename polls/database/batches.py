@@ -41,7 +41,7 @@ class Batches(Generic[Item, Answer]):
         make_lane_work: called for each lane: answers what it can of a batch, returns the rest.
         capacity: how many items may wait.
         batch_size: how many items a batch has at most.
-        on_full: told of each refusal.
+        on_full: called for each refusal.
     """
 
     def __init__(

@@ -71,7 +71,8 @@ async def respond(
     *,
     at_once: bool = False,
 ) -> None:
-    """
+    """Send a whole response: as one write where possible, else by `send`.
+
     Args:
         at_once: do not wait for the end of this turn of the loop; for responses that were all
             made before the first of them is written.
@@ -164,7 +165,7 @@ async def _write_response(
 
 
 def _end_of_turn() -> "asyncio.Future[None]":
-    """Done when all that the event loop has ready by now has run."""
+    """A future that is done once the callbacks that are ready now have run."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     waiting = _waiting.get(loop)

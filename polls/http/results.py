@@ -1,5 +1,6 @@
-"""GET …/results/: the tally, never older than an acknowledged vote. A raw ASGI
-endpoint."""
+"""GET /api/v1/polls/{ref}/results/, a raw ASGI endpoint: a tally never older than an acknowledged
+vote.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ _CACHE_CONTROL = b"private, no-cache"
 
 
 async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Answer with the results, 304 where the client has them, or the problem."""
+    """Respond with the results, 304 where the client has them, or a problem."""
     request = RawRequest.of(scope)
     headers = response_headers(request)
     try:

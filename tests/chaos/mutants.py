@@ -1,5 +1,5 @@
 """Small deliberate bugs, at least one for each rule of the checker: a run on a copy of the
-source that has one must be told by that rule. They show that the checker can see.
+source that has one must fail by that rule. They show that the checker can see.
 
 A mutant is code that the server process runs once it has imported everything: it replaces what
 stands at a seam, a function or constant of a module, by something that is wrong. A name that is not

@@ -1,4 +1,4 @@
-"""`make cluster`: several processes behind one port, revived when they die, gone when told."""
+"""`make cluster`: several processes behind one port, revived when they die, gone on SIGTERM."""
 
 import json
 import os

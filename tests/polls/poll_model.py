@@ -1,4 +1,4 @@
-"""Polls by the rules as users are told them, in plain dicts and lists: what tests compare with.
+"""Polls by the published rules, in plain dicts and lists: what tests compare with.
 
 Written for reading, from the contract; shares no code with `polls.rules`. Everything is
 counted again from all events each time it is asked for, so it cannot drift.

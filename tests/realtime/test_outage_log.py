@@ -1,4 +1,4 @@
-"""A long outage is told, not shouted."""
+"""A long outage is one line now and then, not one a failure."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What other processes are told: the newest tally, paced, and never at a voter's cost."""
+"""What other processes get: the newest tally, paced, and never at a voter's cost."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Everybody who watches one poll: never an older state after a newer one."""
+"""The watchers of one poll: never an older state after a newer one."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The shells: what the server puts into a page, and what it never does."""
+"""The pages' HTML: what the server puts into it, and what it never does."""
 
 import re
 from collections.abc import Iterator

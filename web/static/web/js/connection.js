@@ -1,4 +1,4 @@
-// Says honestly how fresh the page is: live, reading every few seconds, reconnecting, or old
+// Shows how fresh the page is: live, reading every few seconds, reconnecting, or old
 // since when.
 
 import { $, setText } from "./dom.js";

@@ -1,5 +1,5 @@
 // What kinds share whose voters choose among options: results as bars, one an option, and the
-// words for who leads. A kind replaces what it sees differently.
+// sentence about the leaders. A kind overrides what differs.
 //
 // Of such a kind bars.js asks besides: figure, leaders, wonText, tableHead, tableCells, and
 // `extra` where something more is drawn beside each bar.

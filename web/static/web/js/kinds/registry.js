@@ -1,5 +1,5 @@
-// The module of every kind of poll, by the name that the API gives the kind. What a module has
-// to say is written down in protocol.js.
+// The module of every kind of poll, by the name that the API gives the kind. protocol.js says
+// what a module must export.
 //
 // To add a kind: write its module here and its part in templates/web/kinds/, and name it below.
 
