@@ -94,7 +94,7 @@ class PollAdmin(ReadOnlyPages):
     inlines = (OptionInline, CorrectionInline)
 
     def view_on_site(self, obj: Poll) -> str:
-        """The big screen, which shows what everybody may see."""
+        """The big screen, which shows what every client may see."""
         return f"/p/{obj.code}/live/"
 
     @admin.display(description="status")

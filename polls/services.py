@@ -208,7 +208,7 @@ def delete_poll(poll_id: UUID) -> None:
         transaction.on_commit(publish, robust=True)
 
 
-# What may be edited at any time, and what only while nobody has voted.
+# What may be edited at any time, and what only before the first vote.
 _FREE_FIELDS = (
     "question", "description", "listed", "results_visibility", "vote_change",
     "min_voters", "opens_at", "closes_at", "embed_origins",

@@ -19,18 +19,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIXES = {".py", ".js", ".mjs", ".css", ".html", ".md"}
 HISTORY = ("CHANGELOG.md", "docs/decisions/")
+CODE = ("asgi.py", "accounts/", "exports/", "livepoll/", "polls/", "realtime/", "replay/", "web/")
 
 
 class Retired(NamedTuple):
     """A pattern of whole words, and what to write instead.
 
-    `in_prose`: in docstrings, comments and documents too. `within`: the folder it is retired in.
+    `in_prose`: in docstrings, comments and documents too. `within`: folders it is retired in.
     """
 
     words: str
     instead: str
     in_prose: bool = True
-    within: str = ""
+    within: str | tuple[str, ...] = ""
 
 
 RETIRED = (
@@ -41,7 +42,9 @@ RETIRED = (
     Retired("abandon(s|ed|ing)?", "stale, closed"),
     Retired("forwarding", "client address"),
     Retired("chrome", "page frame, layout"),
+    Retired("house", "package, application"),
     Retired("whom|whoever|whatever", "the subject: the client, the committer, any error"),
+    Retired("nobody|anybody|somebody|everybody", "no client, a voter, all sockets", within=CODE),
     # Prose may tell two voters apart, lean on a database, and say a tally in words.
     Retired("tells?|told|telling", "publish, send, print, log", in_prose=False),
     Retired("words", "messages, text", in_prose=False),

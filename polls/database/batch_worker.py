@@ -26,7 +26,7 @@ class BatchWorker(Generic[Item, Answer]):
     """Answers items in batches by `work`.
 
     Args:
-        name: the thread's, for logs and profiles.
+        name: of the thread, for logs and profiles.
         work: gives one answer (or exception) an item, in their order; must not raise.
         batch_size: how many items a batch has at most.
     """

@@ -36,8 +36,8 @@ class Batches(Generic[Item, Answer]):
     """Answers items from event loops and threads.
 
     Args:
-        name: the thread's.
-        work: the thread's: one answer (or exception) an item; must not raise.
+        name: of the worker thread.
+        work: of the worker thread: one answer (or exception) an item; must not raise.
         make_lane_work: called for each lane: answers what it can of a batch, returns the rest.
         capacity: how many items may wait.
         batch_size: how many items a batch has at most.

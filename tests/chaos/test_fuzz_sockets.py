@@ -132,10 +132,10 @@ async def _send_and_leave(
 
 async def fuzz(seed: int, web: WebProcess, poll: Json) -> Counter[str]:
     seen: Counter[str] = Counter()
-    room = asyncio.Semaphore(TOGETHER)
+    at_once = asyncio.Semaphore(TOGETHER)
 
     async def one(number: int) -> None:
-        async with room:
+        async with at_once:
             await send_story(seed + number, web, f"/ws/polls/{poll['id']}/", seen)
 
     await asyncio.gather(*(one(number) for number in range(STORIES)))

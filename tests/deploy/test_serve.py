@@ -13,11 +13,11 @@ import pytest
 
 from deploy.local_servers import GuardedProcess, free_port
 from tests.e2e.harness import INHERITED, ROOT, wait_until
-from tests.test_imports import rooms
+from tests.test_imports import packages
 
 pytestmark = pytest.mark.e2e
 
-CODE = ("asgi.py", "manage.py", *sorted(rooms()))
+CODE = ("asgi.py", "manage.py", *sorted(packages()))
 
 Start = Callable[..., GuardedProcess]
 

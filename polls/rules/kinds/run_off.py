@@ -68,7 +68,7 @@ class RankedResult:
     """A whole count.
 
     Attributes:
-        rounds: at least one. Without any ballot: one round of zeros, nobody eliminated.
+        rounds: at least one. Without any ballot: one round of zeros, none eliminated.
         winner: the option with more than half of the last round's counts; None if no ballot
             names any option.
         tie: the last two options were level, so that the tie rule named the winner.
@@ -532,12 +532,12 @@ class RankedCount:
         def beats(a: int, b: int) -> bool:
             return self._ranked_above(a, b) > self._ranked_above(b, a)
 
-        everyone = range(len(self._options))
+        all_options = range(len(self._options))
         champion = 0
-        for option in everyone:
+        for option in all_options:
             if option != champion and not beats(champion, option):
                 champion = option
-        if self._ballots and all(beats(champion, o) for o in everyone if o != champion):
+        if self._ballots and all(beats(champion, o) for o in all_options if o != champion):
             return self._options[champion]
         return None
 

@@ -12,7 +12,7 @@ import { Unreachable, getPoll, getResults } from "./api.js";
 import { setServerTime } from "./clock.js";
 
 const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 5000; // so that after a restart everybody is back within ten seconds
+const LONGEST_DELAY_MS = 5000; // so that after a restart all are back within ten seconds
 const OPEN_TIMEOUT_MS = 5000;
 const QUIET_MS = 15000; // then ask whether the line is alive
 const COUNT_MS = 5000; // how often a page that shows it asks how many watch
