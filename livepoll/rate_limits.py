@@ -135,7 +135,7 @@ class RateLimits:
                 await self._count(watched, request, _outcome_of(message))
                 await send(message)
 
-            # Sockets and raw endpoints keep their own `send`, which the short ways to it need:
+            # Sockets and raw endpoints keep their own `send`, which the writes past it need:
             # see realtime.wire and polls.http.response. They report their failures instead.
             is_socket = scope["type"] == "websocket"
             if is_socket:

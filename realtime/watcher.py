@@ -33,7 +33,7 @@ class Watcher:
         send: sends one text frame; may block while the client is slow.
         close: closes the socket with a code.
         base_url: under which the client reached us, for links.
-        line: the short way; None where there is none.
+        line: writes past the server's `send`; None under another server.
         on_cut: called when the socket was given up because its client takes nothing.
     """
 

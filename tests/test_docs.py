@@ -148,5 +148,19 @@ def test_every_limit_is_documented_with_its_value() -> None:
         assert str(value) in line, name
 
 
+def test_the_codes_that_count_as_guesses_are_documented() -> None:
+    from livepoll.rate_limits import rules
+
+    (misses,) = (rule for rule in rules() if rule.name == "misses")
+    security = (ROOT / "SECURITY.md").read_text()
+    assert [code for code in misses.failures - {"404"} if f"`{code}`" not in security] == []
+
+
 def _operations() -> str:
     return (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_the_glossary_is_short() -> None:
+    glossary = (ROOT / "docs" / "architecture.md").read_text().partition("## Words of our own")[2]
+    terms = re.findall(r"^\| ([a-z].*?) \|", glossary, re.MULTILINE)
+    assert 0 < len(terms) <= 15

@@ -159,7 +159,7 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
 async def _answer_at_hand(
     connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
 ) -> list[Pending[PollQuery, Reading]]:
-    """Answer what is at hand; returns the rest. One query."""
+    """Answer what needs no further query; returns the rest. One query."""
     refs = {pending.item.ref for pending in batch}
     states = selectors.by_ref(await selectors.fetch_states(connection, refs))
     now = datetime.now(UTC)
