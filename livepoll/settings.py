@@ -103,7 +103,7 @@ MAX_SOCKETS_PER_ADDRESS: int = env.int("MAX_SOCKETS_PER_ADDRESS", default=5_000)
 SOCKET_FRAMES_PER_SECOND: int = env.int("SOCKET_FRAMES_PER_SECOND", default=10)
 SLOW_SOCKET_SECONDS: int = env.int("SLOW_SOCKET_SECONDS", default=10)
 
-# How long a process that was told to stop still answers 503 before it closes.
+# How long a process still answers 503 after SIGTERM before it closes.
 DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", default=1.0)
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text")
 if LOG_FORMAT not in ("text", "json"):

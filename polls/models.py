@@ -93,7 +93,7 @@ class Poll(models.Model):
 
 
 class Option(models.Model):
-    """One answer of a poll. `number` is what votes name; it never gets another meaning."""
+    """One option of a poll. Votes refer to it by `number`, which is never given to another."""
 
     poll = models.ForeignKey(Poll, on_delete=models.CASCADE, related_name="options", db_index=False)
     number = models.PositiveSmallIntegerField()

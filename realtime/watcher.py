@@ -53,7 +53,7 @@ class Watcher:
     ) -> None:
         self._send = send
         self._line = line
-        self.clear_line = line  # None while something waits, or the socket was told to close
+        self.clear_line = line  # None while a frame waits, and once the socket is closing
         self._close = close
         self._on_cut = on_cut
         self.base_url = base_url

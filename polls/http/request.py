@@ -46,7 +46,7 @@ class RawRequest:
         self._client = scope.get("client")
         self._scheme = scope.get("scheme")
         self.has_id = request_ids.SCOPE_KEY in scope  # from `with_request_ids`
-        # Who limits guesses is told of a failure, by its code, before the client is.
+        # Called with a failure's code before the client gets it; rate limits count guesses by it.
         self.on_failure: Callable[[RawRequest, str], Awaitable[None]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self.headers) < len(scope["headers"]):

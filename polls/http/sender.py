@@ -32,5 +32,5 @@ def is_allowed_origin(request: RawRequest) -> bool:
     if not origin or origin in settings.ALLOWED_ORIGINS:
         return True
     scheme, _, host = origin.partition("://")
-    # TLS may end at a proxy that we were not told of; what we know to be https stays https.
+    # TLS may end at a proxy that no setting names; a connection known to be https stays https.
     return host == request.header(b"host") and (scheme == "https" or not request.is_secure)

@@ -110,7 +110,7 @@ change_first_votes("FROM given, unnest(voters, epochs) AS one",
         ("lose_a_commits_answer",) * 3,
     ),
     Mutant(
-        "a retry is told another seq", "retry", '''
+        "a retry is answered with another seq", "retry", '''
 def forgetful(record_votes):
     def record(batch):
         return [

@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 self.stdout.flush()
 
         server = AnnouncingServer(uvicorn_config(), on_ready=announce)
-        # Uvicorn raises the signal once more when all is done; to end as told is a success.
+        # Uvicorn raises the signal once more when all is done; to end on request is a success.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             server.run(sockets)

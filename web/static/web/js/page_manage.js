@@ -281,7 +281,7 @@ function drawShare() {
 
 async function unlock(given, { account = false } = {}) {
   poll = await getPoll(pollId, given);
-  // An edit that changes nothing tells whether the key is right.
+  // An edit that changes nothing checks the key.
   poll = { ...poll, ...(await patchPoll(pollId, given, { listed: poll.listed })) };
   key = given;
   isAccount = account;

@@ -14,7 +14,7 @@
 //                            after each change by the voter
 //   voteLines(poll, vote)    → a recorded vote as text, one line each
 //
-// The results. They are never null, hidden or withheld when a kind is given them: pages tell by
+// The results. They are never null, hidden or withheld when a kind is given them: pages know by
 // `counts`, which the API then sends for every kind, for one without options an empty one.
 //
 //   results(places, changed) → {update(poll, results), table(), sort(on), step(by)}: draws into
