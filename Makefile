@@ -6,11 +6,15 @@ PY := $(VENV)/bin/python
 CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.requirements-installed
 DEV := $(VENV)/.requirements-dev-installed
+PYTEST := $(PY) -m pytest
+# Tests wait a lot, so one worker more than the smallest machine has cores.
+WORKERS ?= 3
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadgroup
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test test-servers test-embedded chaos check lint format audit bench
-.PHONY: screenshots browser clean
+.PHONY: help run cluster test test-servers test-alone test-embedded test-fast check-long chaos
+.PHONY: check lint format audit bench screenshots browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,18 +25,27 @@ run: $(RUNTIME) ## Serve on this machine, SQLite and one process (PORT=8000)
 cluster: $(DEV) ## Serve with PostgreSQL, Redis and several processes (WEB_PROCESSES=2)
 	@RATE_LIMITS=$${RATE_LIMITS:-off} exec $(PY) -m deploy.cluster
 
-test: test-servers test-embedded ## Test everything, on both backends
+test: test-servers test-alone test-embedded ## Test everything, on both backends, in short form
 
-test-servers: $(DEV) browser ## The whole suite on PostgreSQL and Redis
-	$(PY) -m pytest
+test-servers: $(DEV) browser ## On PostgreSQL and Redis, with workers side by side (WORKERS=3)
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
+
+test-alone: $(DEV) browser ## What measures, or takes all that the machine has: one after the other
+	$(PYTEST) -m alone
 
 test-embedded: $(DEV) ## What has a database, on SQLite; e2e and chaos tests choose their own backend
-	$(PY) -m pytest --backend=embedded -m "not e2e and not chaos"
+	$(PYTEST) $(SIDE_BY_SIDE) --backend=embedded -m "not e2e and not chaos"
+
+test-fast: $(DEV) ## In a minute: no server, no browser; SQLite where there is a database
+	$(PYTEST) $(SIDE_BY_SIDE) --fast
+
+check-long: $(DEV) ## Everything in its long form: hours (CHAOS_SEED repeats what chance had made)
+	LIVEPOLL_LONG=1 $(MAKE) lint test
+	$(PY) -m bench --quick
 
 chaos: $(DEV) ## The long chaos run, 45 minutes (CHAOS_SEED, CHAOS_FAULTS, CHAOS_VOTES, CHAOS_SOCKETS)
 	$(PY) -m tests.chaos
-	CHAOS_LONG=1 CHAOS_MUTANTS=all $(PY) -m pytest -s -o log_cli=false tests/chaos \
-	  tests/e2e/test_schema_conformance.py
+	LIVEPOLL_LONG=1 $(PYTEST) -s -o log_cli=false tests/chaos tests/e2e/test_schema_conformance.py
 
 check: format lint test ## What to run before a commit: format, lint, test
 

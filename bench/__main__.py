@@ -1,4 +1,4 @@
-"""The benchmarks: `python -m bench [part …] [--quick] [--json FILE]`.
+"""The benchmarks: `python -m bench [part …] [--quick | --smallest] [--json FILE]`.
 
 Starts everything itself on loopback, pins the servers and the load to different cores,
 repeats, and prints medians. Without parts it runs all of them, which takes a while.
@@ -33,7 +33,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     listed = ", ".join(f"{name} ({about})" for name, about in PARTS.items())
     parser.add_argument("parts", nargs="*", metavar="part", help=f"any of: {listed}")
-    parser.add_argument("--quick", action="store_true", help="small and short: does it all work?")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small and short: does it all work?")
+    size.add_argument("--smallest", action="store_true", help="smaller yet: what the tests run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument("--repeats", type=int, help="how often each figure is measured")
     parser.add_argument("--seconds", type=float, help="how long each measurement takes")
@@ -44,10 +46,14 @@ def main() -> int:
     parts = options.parts or list(PARTS)
 
     machine.raise_file_limit()
-    report = Report(machine.describe(), {"parts": parts, "quick": options.quick})
+    report = Report(
+        machine.describe(), {"parts": parts, "quick": options.quick or options.smallest}
+    )
     if len(machine.CORES) < 2:
         report.remark("one core only: server and load share it, so figures mean little")
-    sizes = Sizes.quick() if options.quick else Sizes()
+    sizes = Sizes()
+    if options.quick or options.smallest:
+        sizes = Sizes.quick() if options.quick else Sizes.smallest()
     sizes = sizes.changed(repeats=options.repeats, seconds=options.seconds)
     print(json.dumps(report.machine, indent=1))
     failed = []

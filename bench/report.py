@@ -44,7 +44,7 @@ class Target:
         row, base = rows.get(self.row), rows.get(self.base) if self.base else None
         sign = "≤" if self.is_ceiling else "≥"
         wanted = f"{sign} {self.limit:g}" + (f" times {self.base}" if self.base else "")
-        if row is None or (self.base and base is None):
+        if row is None or (self.base and not (base and base.median)):
             return wanted, None, "not measured"
         value = row.median / base.median if base else row.median
         met = value <= self.limit if self.is_ceiling else value >= self.limit

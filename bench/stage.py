@@ -5,11 +5,13 @@ Everything is private, on loopback, and gone at the end. PostgreSQL keeps fsync 
 
 import asyncio
 import gc
+import shutil
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import httpx
@@ -38,7 +40,7 @@ ARGUMENTS: dict[Server, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: for figures, or with --quick to see that all works."""
+    """How much of everything: for figures, with --quick or --smallest to see that all works."""
 
     sockets: int = 1_000
     many_sockets: int = 5_000
@@ -52,12 +54,28 @@ class Sizes:
     preloaded_votes: int = 5_000_000
     ballots: int = 100_000
     memory_votes: int = 360_000
+    memory_rounds: int = 40
+    warm_up_seconds: float = 1.0
+    single_votes: int = 60
+    pgbench_seconds: float = 3.0  # it counts whole ones, and connecting hundreds takes one
+    plain_rates: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100)
 
     @classmethod
     def quick(cls) -> "Sizes":
         return cls(
             sockets=100, many_sockets=300, most_sockets=500, seconds=1.0, idle_seconds=2.0,
             repeats=1, many_voters=128, preloaded_votes=20_000, ballots=2_000, memory_votes=5_000,
+        )  # fmt: skip
+
+    @classmethod
+    def smallest(cls) -> "Sizes":
+        """What the tests run, for every case and no figure."""
+        return cls(
+            sockets=10, many_sockets=20, most_sockets=30, seconds=0.4, idle_seconds=0.2,
+            repeats=1, voters=4, many_voters=8, polls=3, preloaded_votes=300, ballots=100,
+            memory_votes=400, memory_rounds=4, warm_up_seconds=0.1, single_votes=3,
+            pgbench_seconds=1.0,
+            plain_rates=(10,),
         )  # fmt: skip
 
     def changed(self, **given: Any) -> "Sizes":
@@ -143,15 +161,31 @@ class Stage:
         with machine.on_cores(machine.REDIS_CORE):
             return self._stack.enter_context(PrivateRedis(self.folder / "redis"))
 
+    @cached_property
+    def _sqlite_template(self) -> Path:
+        path = self.folder / "template.sqlite3"
+        env = site_env(database_url=f"sqlite:///{path}")
+        manage("migrate", env=env, log=self.folder / "migrate.log")
+        return path
+
+    @cached_property
+    def _plain_template(self) -> str:
+        url = self.postgres.create_database("plain")
+        manage("migrate", "--run-syncdb", env=self._plain_env(url), log=self.folder / "migrate.log")
+        return "plain"
+
+    def _plain_env(self, database_url: str) -> dict[str, str]:
+        env = site_env(database_url=database_url, redis_url=self.redis.url)
+        return env | {"DJANGO_SETTINGS_MODULE": "bench.plain.settings"}
+
     def new_database(self, backend: Backend = "postgresql") -> str:
         """The URL of a fresh, migrated database."""
         self._databases += 1
         name = f"bench_{self._databases}"
         if backend == "postgresql":
             return self.postgres.create_database(name, template="livepoll")
-        url = f"sqlite:///{self.folder / name}.sqlite3"
-        manage("migrate", env=site_env(database_url=url), log=self.folder / "migrate.log")
-        return url
+        shutil.copy(self._sqlite_template, self.folder / f"{name}.sqlite3")
+        return f"sqlite:///{self.folder / name}.sqlite3"
 
     @contextmanager
     def livepoll(
@@ -178,10 +212,10 @@ class Stage:
     def plain(self) -> Iterator[Running]:
         """The plain baseline on Daphne, PostgreSQL and the core Redis layer."""
         self._databases += 1
-        url = self.postgres.create_database(f"plain_{self._databases}")
-        env = site_env(database_url=url, redis_url=self.redis.url)
-        env["DJANGO_SETTINGS_MODULE"] = "bench.plain.settings"
-        manage("migrate", "--run-syncdb", env=env, log=self.folder / "migrate.log")
+        url = self.postgres.create_database(
+            f"plain_{self._databases}", template=self._plain_template
+        )
+        env = self._plain_env(url)
         with self.app("bench.plain.asgi:application", env=env, server="daphne") as running:
             yield running
 

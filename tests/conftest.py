@@ -5,9 +5,21 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from tests.sizes import sized
+
 # A busy machine is no failing example.
-hypothesis_settings.register_profile("livepoll", deadline=None)
+hypothesis_settings.register_profile(
+    "livepoll", deadline=None, max_examples=sized(short=30, long=200)
+)
 hypothesis_settings.load_profile("livepoll")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """Passwords are hashed as ever, but not a million times over: half a second each."""
+    from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+    PBKDF2PasswordHasher.iterations = 1000
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,12 @@
 `--backend=servers` (the default) starts private ones, or uses DATABASE_URL and REDIS_URL
 where those are set. `--backend=embedded` (or LIVEPOLL_TEST_BACKEND=embedded) is livepoll
 without any setting: SQLite and the in-process layer; tests marked `servers` are left out, and
-those without a database, which the other run has had.
+those without a database, which the other run has had. `--fast` is the same with those that have
+no database, and without all that needs a process, a browser or the machine for itself.
+
+With `-n` the first process starts both servers, and every worker has databases of its own on
+them: pytest-django's in PostgreSQL, the one of its number in Redis. A message goes to a poll's
+group by the poll's id, so that no worker hears another.
 
 What a machine lacks is a skip that says so; with CI set every skip is a failure.
 """
@@ -13,6 +18,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -24,6 +30,9 @@ SETTINGS_NOT_INHERITED = (
     *("BROADCAST_INTERVAL_MS", "DEBUG", "PORT", "RECONCILE_INTERVAL_MS"),
     *("SECRET_KEY_FALLBACKS", "TRUSTED_PROXIES", "WEB_PROCESSES"),
 )
+# What the first process tells its workers: why there are no servers.
+SERVERS_MISSING = "LIVEPOLL_TESTS_SERVERS_MISSING"
+NOT_FAST = ("servers", "e2e", "chaos", "alone", "slow")
 TEST_SETTINGS = {"SECRET_KEY": "only-for-tests-" + "x" * 40, "RATE_LIMITS": "off"}
 
 
@@ -32,6 +41,7 @@ class Backend:
     """What this run stands on."""
 
     embedded: bool
+    fast: bool
     folder: Path
     missing: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
@@ -52,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("LIVEPOLL_TEST_BACKEND") or "servers",
         help="servers: PostgreSQL and Redis (default); embedded: SQLite and in-process",
     )
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="embedded, without what needs a server process or a browser",
+    )
 
 
 # A wrapper, so that it comes before pytest-django's own, which loads the settings.
@@ -61,31 +76,53 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     stack = ExitStack()
     early_config.add_cleanup(stack.close)
     folder = stack.enter_context(private_folder("livepoll-tests-"))
-    backend = Backend(embedded=options.backend == "embedded", folder=folder, stack=stack)
+    embedded = options.fast or options.backend == "embedded"
+    backend = Backend(embedded=embedded, fast=options.fast, folder=folder, stack=stack)
     early_config.stash[BACKEND] = backend
     for name in SETTINGS_NOT_INHERITED:
         os.environ.pop(name, None)
     os.environ.update(TEST_SETTINGS)
-    if not backend.embedded:
-        try:
-            _start_servers(backend)
-        except ServersMissing as missing:
-            if on_ci():
-                raise pytest.UsageError(str(missing)) from missing
-            backend.missing = str(missing)
-    if backend.embedded or backend.missing:
+    if not embedded:
+        _find_servers(backend)
+    if embedded or backend.missing:
         os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'livepoll.sqlite3'}"
         os.environ.pop("REDIS_URL", None)
+    # A worker learns of `-p tests.servers` only when Django has read its settings.
+    os.environ["PYTEST_PLUGINS"] = __name__
     return (yield)
+
+
+def _find_servers(backend: Backend) -> None:
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker:
+        backend.missing = os.environ.get(SERVERS_MISSING, "")
+        if not backend.missing:
+            os.environ["REDIS_URL"] = _redis_of(worker)
+        return
+    try:
+        _start_servers(backend)
+    except ServersMissing as missing:
+        if on_ci():
+            raise pytest.UsageError(str(missing)) from missing
+        backend.missing = str(missing)
+    os.environ[SERVERS_MISSING] = backend.missing
 
 
 def _start_servers(backend: Backend) -> None:
     if "DATABASE_URL" not in os.environ:
-        postgres = backend.stack.enter_context(PrivatePostgres(backend.folder / "postgres"))
-        os.environ["DATABASE_URL"] = postgres.url
+        # What it holds is worth nothing when the machine dies; tests of that start their own.
+        postgres = PrivatePostgres(backend.folder / "postgres", durable=False)
+        os.environ["DATABASE_URL"] = backend.stack.enter_context(postgres).url
     if "REDIS_URL" not in os.environ:
         redis = backend.stack.enter_context(PrivateRedis(backend.folder / "redis"))
         os.environ["REDIS_URL"] = redis.url
+
+
+def _redis_of(worker: str) -> str:
+    """The Redis database that is as far from the given one as the worker from the first."""
+    parts = urlsplit(os.environ["REDIS_URL"])
+    number = int(parts.path.strip("/") or 0) + int(worker.removeprefix("gw"))
+    return urlunsplit(parts._replace(path=f"/{number}"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -104,6 +141,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"backend: {'SQLite, in-process' if backend.embedded else 'PostgreSQL, Redis'}"
 
 
+@pytest.hookimpl(trylast=True)  # after the random order was drawn, and marks given by folder
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     backend = config.stash[BACKEND]
     if backend.missing:
@@ -111,9 +149,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("servers"):
                 item.add_marker(pytest.mark.skip(reason=backend.missing))
     elif backend.embedded:
-        left_out = [item for item in items if not _differs_there(item)]
-        items[:] = [item for item in items if _differs_there(item)]
+        wanted = _is_fast if backend.fast else _differs_there
+        left_out = [item for item in items if not wanted(item)]
+        items[:] = [item for item in items if wanted(item)]
         config.hook.pytest_deselected(items=left_out)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Long ones first, so that the workers end together.
+        items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    return not any(item.get_closest_marker(name) for name in NOT_FAST)
 
 
 def _differs_there(item: pytest.Item) -> bool:

@@ -26,7 +26,6 @@ from tests.e2e.harness import Server, site_env
 PART = "fan-out"
 WINDOW = 8
 FEW = 3
-WARM_UP_SECS = 1.0
 LOST_AFTER_SECS = 0.25
 FAST = {"BROADCAST_INTERVAL_MS": "1"}
 
@@ -50,6 +49,7 @@ async def pour(
     screens: int,
     seconds: float,
     repeats: int,
+    warm_up_seconds: float,
     window: int = WINDOW,
 ) -> list[Flow]:
     """Open the screens, keep publishing, and measure after a warm-up."""
@@ -60,7 +60,7 @@ async def pour(
         reading = asyncio.create_task(crowd.read_in_turns())
         flows = []
         try:
-            await asyncio.sleep(WARM_UP_SECS)
+            await asyncio.sleep(warm_up_seconds)
             for _ in range(repeats):
                 flows.append(await _measure(crowd, pids, seconds))
             for task in (pump, reading):
@@ -199,7 +199,16 @@ def _report(
 ) -> None:  # fmt: skip
     sizes = stage.sizes
     flows = stage.run(
-        pour(endpoint, publishing, pids, sizes.sockets, sizes.seconds, sizes.repeats, window)
+        pour(
+            endpoint,
+            publishing,
+            pids,
+            sizes.sockets,
+            sizes.seconds,
+            sizes.repeats,
+            sizes.warm_up_seconds,
+            window,
+        )
     )
     middle = sorted(flows, key=lambda flow: flow.frames_per_second)[len(flows) // 2]
     stage.report.add(
@@ -210,7 +219,7 @@ def _report(
         [flow.frames_per_second for flow in flows],
         screens=sizes.sockets,
         tallies_per_second=round(middle.versions_per_second, 1),
-        server_us=round(middle.server_busy / middle.frames_per_second * 1e6, 1),
+        server_us=round(middle.server_busy / max(1, middle.frames_per_second) * 1e6, 1),
         server_core=f"{middle.server_busy:.0%}",
         load_core=f"{middle.load_busy:.0%}",
     )

@@ -17,12 +17,10 @@ from bench.stage import Running, Stage
 from bench.web_load import WebLoad
 
 PART = "vote to screen"
-WARM_UP_SECS = 1.0
 CONNECTIONS = 256
 FOLLOWED_VOTES = 300
 ARRIVAL_DEADLINE_SECS = 15.0
 SURVIVED_MS = 5_000.0
-PLAIN_RATES = (1, 2, 5, 10, 20, 50, 100)
 
 
 class Overwhelmed(RuntimeError):
@@ -49,6 +47,7 @@ async def follow_votes(
     rate: float,
     seconds: float,
     repeats: int,
+    warm_up_seconds: float,
     bodies: Sequence[bytes] = (),
 ) -> list[Journey]:
     """Vote steadily in front of so many screens, after a warm-up.
@@ -61,7 +60,7 @@ async def follow_votes(
     load = WebLoad(running.ports, CONNECTIONS, marker=b'"seq":')
     await load.open()
     skip, journeys = 0, []
-    for period in [WARM_UP_SECS, *[seconds] * repeats]:
+    for period in [warm_up_seconds, *[seconds] * repeats]:
         number = max(1, int(rate * period))
         requests = vote_requests([poll_id], number, bodies, skip=skip)
         skip += number
@@ -115,6 +114,7 @@ def run(stage: Stage) -> None:
                         rate=rate,
                         seconds=sizes.seconds,
                         repeats=sizes.repeats,
+                        warm_up_seconds=sizes.warm_up_seconds,
                     )
                 )
             _report(stage, f"livepoll, {screens:,} screens, {rate:,} votes/s", journeys)
@@ -125,7 +125,7 @@ def _plain(stage: Stage) -> None:
     """The plain baseline with more and more votes, until it does not keep up."""
     screens = stage.sizes.sockets
     survived: tuple[int, list[Journey]] | None = None
-    for rate in PLAIN_RATES:
+    for rate in stage.sizes.plain_rates:
         with stage.plain() as running:
             poll_id = running.create_poll()
             try:
@@ -137,6 +137,7 @@ def _plain(stage: Stage) -> None:
                         rate=rate,
                         seconds=stage.sizes.seconds,
                         repeats=1,
+                        warm_up_seconds=stage.sizes.warm_up_seconds,
                         bodies=plain_bodies(running, poll_id),
                     )
                 )

@@ -17,7 +17,6 @@ from bench.web_load import WebLoad
 
 PART = "ranked"
 OPTIONS = [f"Option {number}" for number in range(1, 11)]
-SINGLE_VOTES = 60
 PAUSE_SECS = 0.15  # longer than the broadcast interval: each vote is sent on its own
 
 
@@ -28,7 +27,9 @@ def bodies(number: int = 5_000) -> list[bytes]:
     return [b'{"choices":%b}' % str(order).replace(" ", "").encode() for order in orders]
 
 
-async def vote_by_vote(running: Running, poll_id: str, ballots: list[bytes]) -> list[float]:
+async def vote_by_vote(
+    running: Running, poll_id: str, ballots: list[bytes], votes: int
+) -> list[float]:
     """One vote at a time in front of one screen: milliseconds until the screen has it."""
     crowd = Crowd(Endpoint(running.port, f"/ws/polls/{poll_id}/"))
     await crowd.open(1)
@@ -36,7 +37,7 @@ async def vote_by_vote(running: Running, poll_id: str, ballots: list[bytes]) -> 
     await load.open()
     taken = []
     # Voters that no flood before had.
-    for request in vote_requests([poll_id], SINGLE_VOTES, ballots, skip=400_000):
+    for request in vote_requests([poll_id], votes, ballots, skip=400_000):
         answers = await load.flood(iter([request]), 30)
         if answers.bad or not await crowd.until_version(answers.numbers[0], 30):
             raise RuntimeError(f"a vote did not arrive: {answers.statuses}")
@@ -75,7 +76,7 @@ def run(stage: Stage) -> None:
 def _single_votes(
     stage: Stage, case: str, running: Running, poll_id: str, ballots: list[bytes]
 ) -> None:
-    taken = stage.run(vote_by_vote(running, poll_id, ballots))
+    taken = stage.run(vote_by_vote(running, poll_id, ballots, stage.sizes.single_votes))
     stage.report.add(
         PART, case, "vote to screen", "ms", [statistics.median(taken)],
         p99=f"{sorted(taken)[len(taken) * 99 // 100]:.1f} ms", votes=len(taken),

@@ -6,17 +6,17 @@ from bench.stage import Running, Stage
 from bench.web_load import Answers, WebLoad
 
 PART = "reads"
-WARM_UP_SECS = 1.0
 SOME_VOTES = 100
 
 
 async def read(
-    running: Running, path: str, headers: list[str], *, clients: int, seconds: float, repeats: int
-) -> list[Answers]:
+    running: Running, path: str, headers: list[str], *, clients: int, seconds: float,
+    repeats: int, warm_up_seconds: float,
+) -> list[Answers]:  # fmt: skip
     load = WebLoad(running.ports, clients)
     await load.open()
     found = []
-    for period in [WARM_UP_SECS, *[seconds] * repeats]:
+    for period in [warm_up_seconds, *[seconds] * repeats]:
         found.append(await load.flood(get_requests(path, *headers), period))
         if found[-1].bad:
             raise RuntimeError(f"{found[-1].bad} reads failed: {found[-1].statuses}")
@@ -48,12 +48,13 @@ def _report(stage: Stage, case: str, running: Running, path: str, headers: list[
     server = machine.cpu_seconds(running.pids)
     found = stage.run(
         read(running, path, headers, clients=sizes.voters,
-             seconds=sizes.seconds, repeats=sizes.repeats)
+             seconds=sizes.seconds, repeats=sizes.repeats,
+             warm_up_seconds=sizes.warm_up_seconds)
     )  # fmt: skip
     busy = machine.cpu_seconds(running.pids) - server
     stage.report.add(
         PART, case, "requests/s", "requests/s", [one.per_second for one in found],
         clients=sizes.voters,
         p99=f"{found[len(found) // 2].percentile_ms(99):.1f} ms",
-        server_core=f"{busy / (WARM_UP_SECS + sum(one.seconds for one in found)):.0%}",
+        server_core=f"{busy / (sizes.warm_up_seconds + sum(one.seconds for one in found)):.0%}",
     )  # fmt: skip

@@ -27,8 +27,6 @@ from bench.stage import Running, Stage
 from bench.web_load import Answers, WebLoad
 
 PART = "votes"
-WARM_UP_SECS = 1.0
-PGBENCH_LEAST_SECS = 3.0  # it counts whole ones, and connecting hundreds takes one
 TURNS_A_REPEAT = 2  # each of so many is as much shorter
 MOST_VOTES_A_SECOND = 15_000
 
@@ -45,11 +43,11 @@ class Election:
     @property
     def server_us(self) -> float:
         """CPU time a vote in the web processes: says more than votes/s on a busy machine."""
-        return self.server_busy / self.answers.per_second * 1e6
+        return self.server_busy / max(1, self.answers.per_second) * 1e6
 
     @property
     def database_us(self) -> float:
-        return self.database_busy / self.answers.per_second * 1e6
+        return self.database_busy / max(1, self.answers.per_second) * 1e6
 
 
 class Case(Interface):
@@ -65,7 +63,7 @@ class Case(Interface):
 def in_turns(stage: Stage, cases: Sequence[Case]) -> None:
     """Measure these side by side, after a warm-up, and report them."""
     for case in cases:
-        case.take_turn(WARM_UP_SECS)
+        case.take_turn(stage.sizes.warm_up_seconds)
         case.end_warm_up()
     order = random.Random(0)
     for _ in range(stage.sizes.repeats * TURNS_A_REPEAT):
@@ -182,7 +180,7 @@ class Pgbench:
         Raises:
             PgbenchMissing
         """
-        seconds = max(seconds, PGBENCH_LEAST_SECS)
+        seconds = max(seconds, self._stage.sizes.pgbench_seconds)
         self._rates.append(pgbench_inserts(self._url, self._clients, seconds, self._protocol))
 
     def end_warm_up(self) -> None:

@@ -71,10 +71,7 @@ def list_voter_codes(poll_id: UUID) -> list[CodeStatus]:
 
 
 def usable_codes(poll_ids: Collection[UUID], voters: Collection[str]) -> set[tuple[UUID, str]]:
-    """The (poll id, voter key) of codes that are known and not revoked, among these. One query,
-    none where there is nothing to look for."""
-    if not voters:
-        return set()
+    """The (poll id, voter key) of codes that are known and not revoked, among these. One query."""
     found = VoterCode.objects.filter(
         poll_id__in=poll_ids, voter__in=voters, revoked_at__isnull=True
     ).values_list("poll_id", "voter")

@@ -132,8 +132,8 @@ def _current_votes(
     voters = {
         query: voter for query in queries if (voter := _voter_of(query, states.get(query.ref)))
     }
-    votes = sql.current_votes(set(voters.values()))
-    return {query: votes[voter] for query, voter in voters.items() if voter in votes}
+    votes = sql.current_votes([*voters.values()])
+    return {query: votes[one.key] for query, one in voters.items() if one.key in votes}
 
 
 def _voter_of(query: PollQuery, state: PollState | None) -> Voter | None:

@@ -77,32 +77,30 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
         locked = [
             LockedPoll(state) for state in selectors.lock_states({cast.ref for cast in batch})
         ]
-        polls: dict[PollRef, LockedPoll] = {}
+        by_ref: dict[PollRef, LockedPoll] = {}
         for poll in locked:
-            polls[poll.state.id] = polls[poll.state.code] = poll
+            by_ref[poll.state.id] = by_ref[poll.state.code] = poll
+        polls = [by_ref.get(cast.ref) for cast in batch]
         now = datetime.now(UTC)
         voters = _voters_of(batch, polls)
-        for voter, vote in sql.current_votes(
-            {one for one in voters if isinstance(one, Voter)}
-        ).items():
-            polls[voter.poll_id].current[voter.key] = vote
+        current = sql.current_votes([one for one in voters if isinstance(one, Voter)])
+        for vote in current.values():
+            by_ref[vote.poll_id].current[vote.voter] = vote
         decided = [
-            _decide(cast, polls.get(cast.ref), voter, now)
-            for cast, voter in zip(batch, voters, strict=True)
+            _decide(cast, poll, voter, now)
+            for cast, poll, voter in zip(batch, polls, voters, strict=True)
         ]
-        after = {poll.state.id: poll.state_after() for poll in locked}
         changed = [poll for poll in locked if poll.appended]
-        states = [after[poll.state.id] for poll in changed]
+        after = {id(poll): poll.state_after() for poll in locked}
+        states = [after[id(poll)] for poll in changed]
         sql.supersede_votes([vote for poll in changed for vote in poll.superseded])
         sql.append_votes([vote for poll in changed for vote in poll.appended.values()], now)
         sql.save_totals(states)
     if states:
         events.publish_tallies_changed(states)
     return [
-        Outcome(one.verdict, one.vote, after[polls[cast.ref].state.id], one.error, now)
-        if cast.ref in polls
-        else one
-        for one, cast in zip(decided, batch, strict=True)
+        Outcome(one.verdict, one.vote, after[id(poll)], one.error, now) if poll else one
+        for one, poll in zip(decided, polls, strict=True)
     ]
 
 
@@ -155,15 +153,14 @@ class LockedPoll:
 
 
 def _voters_of(
-    batch: Sequence[Cast], polls: dict[PollRef, LockedPoll]
-) -> list[Voter | errors.PollError | None]:
-    """The voter of each vote, why it is refused, or None where there is no such poll."""
-    voters: list[Voter | errors.PollError | None] = []
+    batch: Sequence[Cast], polls: Sequence[LockedPoll | None]
+) -> list[Voter | errors.PollError]:
+    """The voter of each vote, or why it is refused."""
+    voters: list[Voter | errors.PollError] = []
     by_code: set[Voter] = set()
-    for cast in batch:
-        poll = polls.get(cast.ref)
+    for cast, poll in zip(batch, polls, strict=True):
         if poll is None:
-            voters.append(None)
+            voters.append(errors.PollNotFound())
             continue
         state = poll.state
         try:
@@ -176,17 +173,18 @@ def _voters_of(
         voters.append(voter)
         if state.voter_policy == VoterPolicy.CODE:
             by_code.add(voter)
+    if not by_code:
+        return voters
     usable = usable_codes({one.poll_id for one in by_code}, {one.key for one in by_code})
     unusable = {one for one in by_code if (one.poll_id, one.key) not in usable}
     return [errors.InvalidVoterCode() if voter in unusable else voter for voter in voters]
 
 
 def _decide(
-    cast: Cast, poll: LockedPoll | None, voter: Voter | errors.PollError | None, now: datetime
+    cast: Cast, poll: LockedPoll | None, voter: Voter | errors.PollError, now: datetime
 ) -> Outcome:
-    if poll is None:
-        return Outcome(Verdict.REFUSED, error=errors.PollNotFound())
-    if not isinstance(voter, Voter):
+    if poll is None or not isinstance(voter, Voter):
+        assert isinstance(voter, errors.PollError)
         return Outcome(Verdict.REFUSED, error=voter)
     earlier = poll.current.get(voter.key)
     if cast.body is None:

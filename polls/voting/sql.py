@@ -5,7 +5,7 @@ batch. Written in SQL where the ORM's cost a row would bound the whole server; t
 a transaction that holds the polls' locks.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -20,15 +20,15 @@ VENDOR = connection.vendor
 
 
 def _rows(**types: str) -> str:
-    """The one JSON parameter, a list of objects, as a table `given` with columns of these types."""
+    """The one JSON parameter, a list of lists, as a table `given` with columns of these types."""
     if VENDOR == "postgresql":
-        columns = ", ".join(f"{name} {kind}" for name, kind in types.items())
-        return f"jsonb_to_recordset(%s::jsonb) AS given ({columns})"
-    values = {name: f"value ->> '{name}'" for name in types}
-    for name in [name for name, kind in types.items() if kind == "uuid"]:
-        values[name] = f"replace({values[name]}, '-', '')"
-    columns = ", ".join(f"{value} AS {name}" for name, value in values.items())
-    return f"(SELECT {columns} FROM json_each(%s)) AS given"  # noqa: S608 (names of columns)
+        rows, column = "jsonb_array_elements(%s::jsonb)", "(value ->> {})::{} AS {}"
+    else:
+        rows, column = "json_each(%s)", "value ->> {0} AS {2}"
+    columns = ", ".join(
+        column.format(n, kind, name) for n, (name, kind) in enumerate(types.items())
+    )
+    return f"(SELECT {columns} FROM {rows}) AS given"  # noqa: S608 (names of columns)
 
 
 # On PostgreSQL one look into the index a voter: before the planner has statistics of a table that
@@ -58,47 +58,51 @@ _SAVE = f"""UPDATE polls_poll SET {", ".join(f"{name} = given.{name}" for name i
     FROM {_rows(id="uuid", **_TOTALS)} WHERE polls_poll.id = given.id"""  # noqa: S608
 
 
-def current_votes(voters: Collection[Voter]) -> dict[Voter, StoredVote]:
-    """The votes that count of those of these voters who have one. One query."""
+def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
+    """The votes that count of those of these voters who have one, by voter key. One query."""
     if not voters:
         return {}
     by_key = {voter.key: voter for voter in voters}
-    given = [{"voter": voter.key, "epoch": voter.epoch} for voter in voters]
+    given = [(voter.key, voter.epoch) for voter in by_key.values()]
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT_VOTES, [_json(given)])
         rows = cursor.fetchall()
     found = {}
-    for key, seq, marks, cast_at, replaces in rows:
-        voter = by_key[key.hex if isinstance(key, UUID) else key]
-        found[voter] = StoredVote(
-            voter.poll_id, voter.epoch, seq, voter.key, orjson.loads(marks), _moment(cast_at),
-            replaces=replaces,
+    for voter_key, seq, marks, cast_at, replaces in rows:
+        key = voter_key.hex if isinstance(voter_key, UUID) else voter_key
+        found[key] = StoredVote(
+            by_key[key].poll_id, by_key[key].epoch, seq, key, orjson.loads(marks),
+            _moment(cast_at), replaces=replaces,
         )  # fmt: skip
     return found
 
 
 def supersede_votes(votes: Sequence[StoredVote]) -> None:
     """Mark these as no longer current; they stay in the record. One statement."""
-    _execute(_SUPERSEDE, votes)
+    _execute(_SUPERSEDE, [(vote.poll_id.hex, vote.epoch, vote.seq) for vote in votes])
 
 
 def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
     """Add vote events, all of this moment, to the record. One statement."""
-    _execute(APPEND, votes, connection.ops.adapt_datetimefield_value(cast_at))
+    given = [
+        (poll_id.hex, epoch, seq, voter, marks, is_current, replaces)
+        for poll_id, epoch, seq, voter, marks, _, is_current, replaces in votes
+    ]
+    _execute(APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
 
 
 def save_totals(states: Sequence[PollState]) -> None:
     """Write the polls' totals and versions. One statement."""
-    _execute(_SAVE, states)
+    _execute(_SAVE, [(one.id.hex, *(getattr(one, name) for name in _TOTALS)) for one in states])
 
 
-def _execute(sql: str, rows: Sequence[StoredVote | PollState], *before: Any) -> None:
+def _execute(sql: str, rows: Sequence[tuple[Any, ...]], *before: Any) -> None:
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*before, _json([row._asdict() for row in rows])])
+            cursor.execute(sql, [*before, _json(rows)])
 
 
-def _json(rows: Sequence[dict[str, Any]]) -> str:
+def _json(rows: Sequence[tuple[Any, ...]]) -> str:
     return orjson.dumps(rows).decode()
 
 

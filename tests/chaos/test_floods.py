@@ -2,7 +2,6 @@
 others notice, what it costs, and how the offenders are sent away."""
 
 import asyncio
-import os
 import statistics
 from collections import Counter
 
@@ -17,10 +16,12 @@ from tests.chaos.rig import Rig, raised_rig
 from tests.chaos.run import Config, Report, Session
 from tests.chaos.wire import WatchSocket, frame_bytes
 from tests.poll_api import Json, PollApi
+from tests.sizes import LONG
 
-pytestmark = [pytest.mark.chaos, pytest.mark.servers, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.alone, pytest.mark.chaos, pytest.mark.servers, pytest.mark.timeout(240),
+]  # fmt: skip
 
-LONG = os.environ.get("CHAOS_LONG") == "1"
 NEVER_READING = 100 if LONG else 30
 FLOODING = 1000 if LONG else 200
 # A shared disk lets every commit wait now and then, for up to a second and for seconds on end,

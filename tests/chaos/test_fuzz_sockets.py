@@ -30,12 +30,12 @@ from tests.chaos.wire import (
 from tests.e2e.conftest import StartSite
 from tests.e2e.harness import Server, WebProcess
 from tests.poll_api import Json, PollApi
+from tests.sizes import LONG
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.chaos, pytest.mark.timeout(240)]
 
-LONG = os.environ.get("CHAOS_LONG") == "1"
-STORIES = 2_000 if LONG else 150
-IDLE = 10_000 if LONG else 500
+STORIES = 2_000 if LONG else 60
+IDLE = 10_000 if LONG else 300
 HALF_OPEN = 1_000 if LONG else 100
 MEMORY_MIB = 40
 IDLE_KIB_EACH = 64

@@ -1,10 +1,9 @@
 """A server that is away for a while: what voters and screens notice.
 
-Short in the suite; `make chaos` sets CHAOS_LONG=1: Redis away for 30 s, PostgreSQL for 10 s.
+Short in the suite; long form: Redis away for 30 s, PostgreSQL for 10 s.
 """
 
 import asyncio
-import os
 import time
 from bisect import bisect_left
 
@@ -16,10 +15,12 @@ from tests.chaos.crowd import THEMES, until
 from tests.chaos.ledger import Screen
 from tests.chaos.rig import Rig, raised_rig
 from tests.chaos.run import Config, Report, Session
+from tests.sizes import LONG
 
-pytestmark = [pytest.mark.chaos, pytest.mark.servers, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.alone, pytest.mark.chaos, pytest.mark.servers, pytest.mark.timeout(240),
+]  # fmt: skip
 
-LONG = os.environ.get("CHAOS_LONG") == "1"
 LIVE_LAG_SECS = 0.5
 LOCK_HELD_MOST_SECS = 15.0
 SINGLE = [theme for theme in THEMES if theme.name == "single"]

@@ -40,6 +40,7 @@ def assert_serves(command: list[str]) -> dict[str, Any]:
         ("vendor.compose-spec", "docker-compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
         ("vendor.github-workflows", ".github/workflows/audit.yml"),
+        ("vendor.github-workflows", ".github/workflows/long.yml"),
     ],
 )
 def test_the_file_is_valid_by_its_published_schema(schema: str, file: str) -> None:

@@ -4,10 +4,12 @@ Every test in this folder is marked `e2e`. When one fails, its servers' logs sta
 report, and logs and screenshots lie in test-artifacts/.
 """
 
+import asyncio
 import os
 import re
 import shutil
 import sqlite3
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import ExitStack
@@ -17,7 +19,13 @@ from typing import Any, Literal, Protocol
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from deploy.local_servers import PrivatePostgres, PrivateRedis, create_database, private_folder
+from deploy.local_servers import (
+    PrivatePostgres,
+    PrivateRedis,
+    create_database,
+    free_port,
+    private_folder,
+)
 from tests.e2e.harness import ROOT, Site, manage, site_env
 from tests.ensure_browser import find_chromium
 from tests.servers import BACKEND
@@ -35,7 +43,7 @@ PHONE: dict[str, Any] = {
 }
 SITES = pytest.StashKey[list[Site]]()
 FAILED = pytest.StashKey[bool]()
-FIGURES = pytest.StashKey[list[str]]()
+FIGURE = "figure"
 SiteBackend = Literal["servers", "embedded"]
 
 
@@ -82,11 +90,22 @@ def pytest_runtest_makereport(
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
     """A function that notes a measured figure for the end of the run."""
-    return request.config.stash.setdefault(FIGURES, []).append
+
+    def note(text: str) -> None:
+        request.node.user_properties.append((FIGURE, text))  # reports bring it from the workers
+
+    return note
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    figures = terminalreporter.config.stash.get(FIGURES, [])
+    figures = [
+        str(text)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, text in report.user_properties
+        if name == FIGURE
+    ]
     if figures:
         terminalreporter.section("what pages took")
         for line in figures:
@@ -142,8 +161,12 @@ def servers_database(servers_template: str) -> str:
 @pytest.fixture
 def embedded_database(embedded_template: Path, tmp_path: Path) -> str:
     """The URL of a fresh, migrated SQLite database."""
-    path = tmp_path / "site.sqlite3"
-    source, target = sqlite3.connect(embedded_template), sqlite3.connect(path)
+    return _sqlite_copy(embedded_template, tmp_path)
+
+
+def _sqlite_copy(template: Path, folder: Path) -> str:
+    path = folder / "site.sqlite3"
+    source, target = sqlite3.connect(template), sqlite3.connect(path)
     try:
         source.backup(target)
     finally:
@@ -194,6 +217,22 @@ def start_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start
 
 
 @pytest.fixture(scope="session")
+def _site_to_share(
+    embedded_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("shared-site")
+    with Site(folder, database_url=_sqlite_copy(embedded_template, folder)) as site:
+        yield site
+
+
+@pytest.fixture
+def shared_site(request: pytest.FixtureRequest, _site_to_share: Site) -> Site:
+    """One Uvicorn on SQLite, started once: for tests that look at polls of their own only."""
+    request.node.stash.setdefault(SITES, []).append(_site_to_share)
+    return _site_to_share
+
+
+@pytest.fixture(scope="session")
 def chromium_path() -> str:
     """The browser's program; without one the test is skipped, and fails on CI."""
     path = find_chromium()
@@ -202,13 +241,44 @@ def chromium_path() -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def chromium_url(chromium_path: str) -> Iterator[str]:
+    """Where the run's one Chromium, headless and with an empty profile, is spoken to."""
+    port = free_port()
+    started, ended = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+
+    async def run() -> None:
+        try:
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(
+                    executable_path=chromium_path,
+                    args=[*CHROMIUM_FLAGS, f"--remote-debugging-port={port}"],
+                )
+                started.set()
+                await asyncio.to_thread(ended.wait)
+                await browser.close()
+        except Exception as failure:
+            failures.append(failure)
+            started.set()
+
+    # On a loop of its own, which outlives those of the tests.
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name="chromium")
+    thread.start()
+    started.wait()
+    if not failures:
+        yield f"http://127.0.0.1:{port}"
+    ended.set()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
 @pytest.fixture
-async def browser(chromium_path: str) -> AsyncIterator[Browser]:
-    """A headless Chromium with an empty profile."""
+async def browser(chromium_url: str) -> AsyncIterator[Browser]:
+    """The run's Chromium; what a test opens in it is closed after the test."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium_path, args=CHROMIUM_FLAGS
-        )
+        browser = await playwright.chromium.connect_over_cdp(chromium_url)
         yield browser
         await browser.close()
 

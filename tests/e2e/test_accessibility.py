@@ -10,6 +10,7 @@ from tests.e2e.conftest import StartSite
 from tests.e2e.pages import api_of
 from tests.e2e.scenes import SCENES, SIZES, Scene, play, stage
 from tests.poll_api import Json
+from tests.sizes import LONG
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -26,6 +27,13 @@ async def objections(page: Page) -> list[str]:
 FADED = """() => Promise.allSettled(document.getAnimations()
     .filter(one => one instanceof CSSTransition).map(one => one.finished))"""
 THEMES = ("light", "dark")
+# Every page, form and kind of poll, each width, and writing from right to left.
+SHORT = {
+    *("start-arabic", "not-found", "new-errors", "new-created", "vote-single-counted"),
+    *("vote-ranked", "vote-rating", "vote-closed", "vote-account-errors", "live-single"),
+    *("live-ranked-arabic", "live-table", "live-phone", "live-embed", "manage-codes"),
+}
+SHOWN = [scene for scene in SCENES if LONG or scene.name in SHORT]
 AT_ONCE = 4  # a scene mostly waits for its bars to come to rest
 
 
@@ -47,6 +55,10 @@ async def look_at(browser: Browser, scene: Scene, url: str, polls: dict[str, Jso
     return found
 
 
+def test_the_scenes_of_the_short_form_exist() -> None:
+    assert {scene.name for scene in SCENES} >= SHORT
+
+
 @pytest.mark.timeout(400)
 async def test_axe_finds_nothing_on_any_page_in_any_state_light_and_dark(
     start_site: StartSite, browser: Browser
@@ -60,5 +72,5 @@ async def test_axe_finds_nothing_on_any_page_in_any_state_light_and_dark(
         async with gate:
             return await look_at(browser, scene, site.url, polls)
 
-    found = await asyncio.gather(*map(look, SCENES))
+    found = await asyncio.gather(*map(look, SHOWN))
     assert [text for texts in found for text in texts] == []

@@ -10,8 +10,9 @@ from tests.e2e.clients import Line, apis_of, check_agreement, count_votes, lines
 from tests.e2e.conftest import SiteBackend, StartSite
 from tests.e2e.harness import Server
 from tests.poll_api import Json
+from tests.sizes import sized
 
-ROUNDS = 20
+ROUNDS = sized(short=6, long=20)
 VOTERS = 50
 
 
@@ -59,6 +60,7 @@ SITES = [
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("backend", "server"), SITES)
 async def test_the_clock_closes_a_poll_on_every_screen_within_250_ms(
     start_site: StartSite, backend: SiteBackend, server: Server

@@ -49,7 +49,7 @@ async def test_a_browser_sees_the_page(start_site: StartSite, open_page: OpenPag
 def test_a_program_that_ignores_sigterm_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.local_servers.STOP_DEADLINE_SECS", 0.3)
+    monkeypatch.setattr("deploy.local_servers.guarded_process.STOP_DEADLINE_SECS", 0.3)
     log = tmp_path / "log"
     script = """
 import signal

@@ -15,9 +15,10 @@ from playwright.async_api import Browser, CDPSession, Page, Response, expect
 from tests.e2e.conftest import PHONE, Figure, OpenPage, StartSite
 from tests.e2e.harness import Site, manage, site_env
 from tests.e2e.pages import SCREEN, address, api_of
+from tests.sizes import sized
 
 VOTES_A_SECOND = 20
-SECONDS = 5
+SECONDS = sized(short=2, long=5)
 
 FRAMES = """seconds => new Promise(done => {
     let frames = 0;
@@ -118,6 +119,7 @@ async def script_seconds(session: CDPSession) -> float:
     return float(next(one["value"] for one in metrics if one["name"] == "ScriptDuration"))
 
 
+@pytest.mark.alone
 async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
     start_site: StartSite, open_page: OpenPage, figure: Figure
 ) -> None:
@@ -147,6 +149,7 @@ async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
     assert share < 0.5
 
 
+@pytest.mark.alone
 async def test_from_tap_to_bar_on_another_screen(
     start_site: StartSite, open_page: OpenPage, figure: Figure
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Request, Response, WebSocket, expect
 
-from tests.e2e.conftest import PHONE, OpenPage, StartSite
+from tests.e2e.conftest import PHONE, OpenPage
 from tests.e2e.harness import Site
 from tests.e2e.pages import SCREEN, address, api_of, vote_single
 from tests.poll_api import PollApi
@@ -17,8 +17,8 @@ EVENT_DEADLINE_MS = 2000
 
 
 @pytest.fixture
-def site(start_site: StartSite) -> Site:
-    return start_site("embedded")
+def site(shared_site: Site) -> Site:
+    return shared_site
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.e2e.conftest import SiteBackend, StartSite
 from tests.e2e.harness import ROOT, wait_until
 from tests.replay.test_preflib import BURLINGTON, DEBIAN
 from tests.replay.test_replay_ballots import FIRST_PREFERENCES
+from tests.sizes import sized
 
 
 def replay(*arguments: str) -> subprocess.Popen[str]:
@@ -29,9 +30,13 @@ def finished(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-@pytest.mark.parametrize(
-    "backend", ["embedded", pytest.param("servers", marks=pytest.mark.servers)]
-)
+BACKENDS = [
+    "embedded",
+    *sized(short=[], long=[pytest.param("servers", marks=pytest.mark.servers)]),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_burlington_killed_half_way_ends_on_the_totals_of_the_election(
     backend: SiteBackend, start_site: StartSite
 ) -> None:

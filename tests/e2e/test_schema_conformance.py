@@ -2,7 +2,7 @@
 
 Schemathesis makes requests from the schema, valid ones and broken ones, for every operation,
 and walks along its links: no 500, no undocumented status or media type, every body as
-declared. Short in the suite; `make chaos` sets CHAOS_LONG=1: 50,000 requests.
+declared. Short in the suite; long form: 50,000 requests.
 """
 
 import os
@@ -20,8 +20,8 @@ import pytest
 from tests.e2e.conftest import StartSite
 from tests.e2e.harness import Site
 from tests.e2e.schema_requests import HASHING, Sent, Workers, modes, operations_of, try_out, walk
+from tests.sizes import LONG
 
-LONG = os.environ.get("CHAOS_LONG") == "1"
 TRIED_OUT = 40_000 if LONG else 0  # requests at least; of each form one round at least
 WALKED = 10_000 if LONG else 0
 EXAMPLES = 300 if LONG else 12  # an operation and mode in a round
@@ -33,7 +33,10 @@ REACHED = ["polls_open 200", "results_read 200", "votes_cast 201"] + LONG * [
 ]  # fmt: skip
 WARM = 2_000  # after so many requests what is allocated once is allocated
 
-pytestmark = pytest.mark.timeout(3600 if LONG else 180)
+pytestmark = [
+    pytest.mark.timeout(3600 if LONG else 180),
+    pytest.mark.xdist_group("schema"),  # they make requests with processes of their own
+]
 
 Task = tuple[Any, ...]  # a function that makes requests, and its arguments but the site's URL
 

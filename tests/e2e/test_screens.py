@@ -11,7 +11,10 @@ from tests.e2e.conftest import SiteBackend, StartSite
 from tests.e2e.harness import ROOT, Server
 from tests.replay.test_preflib import BURLINGTON
 from tests.replay.test_replay_ballots import FIRST_PREFERENCES
+from tests.sizes import sized
 
+VOTES = sized(short=150, long=400)
+SCREENS = sized(short=50, long=200)
 SITES = [
     pytest.param("servers", ["uvicorn", "uvicorn"], marks=pytest.mark.servers, id="uvicorn x2"),
     pytest.param("servers", ["daphne", "daphne"], marks=pytest.mark.servers, id="daphne x2"),
@@ -29,7 +32,7 @@ async def test_every_screen_follows_to_the_last_vote(
     async with apis_of(site) as apis:
         poll = await apis[0].create()
         async with screens_on(site, poll, each=10) as screens:
-            voters = iter(range(400))
+            voters = iter(range(VOTES))
 
             async def keep_voting() -> None:
                 for number in voters:
@@ -40,23 +43,23 @@ async def test_every_screen_follows_to_the_last_vote(
                 for _ in range(16):
                     group.create_task(keep_voting())
             results = await check_agreement(site, apis, poll, screens)
-            assert results["version"] == results["voters"] == 400
+            assert results["version"] == results["voters"] == VOTES
             assert not results["final"]
             await apis[-1].act(poll, "close")
             for screen in screens:
                 final = await screen.shows_final()
-                assert (final["version"], final["counts"]) == (400, results["counts"])
+                assert (final["version"], final["counts"]) == (VOTES, results["counts"])
                 kinds = [frame["type"] for _, frame in screen.frames]
                 sent = [kind for kind in kinds if kind in ("poll", "results")]
                 assert sent[-2:] == ["poll", "results"]
 
 
 @pytest.mark.servers
-async def test_two_hundred_screens_follow_a_real_election(start_site: StartSite) -> None:
+async def test_a_hall_of_screens_follows_a_real_election(start_site: StartSite) -> None:
     site = start_site(processes=2)
     async with apis_of(site) as apis:
         poll = await apis[0].create(question="Who?", options=list(FIRST_PREFERENCES))
-        async with screens_on(site, poll, each=100) as screens:
+        async with screens_on(site, poll, each=SCREENS // 2) as screens:
             replay = await asyncio.create_subprocess_exec(
                 *(sys.executable, "manage.py", "replay_ballots", str(BURLINGTON)),
                 *("--poll", poll["code"], "--rate", "0", "--url", site[1].url),

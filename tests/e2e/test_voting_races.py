@@ -9,6 +9,11 @@ import pytest
 from tests.e2e.clients import apis_of, check_agreement, count_votes, lines_to
 from tests.e2e.conftest import StartSite
 from tests.e2e.harness import Server
+from tests.sizes import sized
+
+TWICE = sized(short=60, long=200)
+RETRIED = sized(short=100, long=300)
+READ = sized(short=20, long=50)
 
 pytestmark = pytest.mark.servers
 
@@ -24,7 +29,7 @@ async def test_one_voter_twice_at_once_counts_once(
     site = start_site(processes=2)
     async with apis_of(site) as apis, lines_to(site, each=1) as lines:
         poll = await apis[0].create()
-        for number in range(200):
+        for number in range(TWICE):
             responses = await asyncio.gather(
                 lines[number % 2].vote(poll, 1, voter=f"voter-{number}"),
                 lines[1 - number % 2].vote(poll, second_choice, voter=f"voter-{number}"),
@@ -34,13 +39,13 @@ async def test_one_voter_twice_at_once_counts_once(
             assert votes[0] == votes[1]
             assert votes[0]["seq"] == number + 1
         results = await check_agreement(site, apis, poll, [])
-        assert results["version"] == results["voters"] == 200
+        assert results["version"] == results["voters"] == TWICE
 
 
 async def test_a_storm_of_retries_changes_no_total(start_site: StartSite) -> None:
     site = start_site(processes=2)
     chance = random.Random(7)
-    choices = {f"voter {number}": chance.randint(1, 3) for number in range(300)}
+    choices = {f"voter {number}": chance.randint(1, 3) for number in range(RETRIED)}
     async with apis_of(site) as apis:
         poll = await apis[0].create()
 
@@ -52,9 +57,9 @@ async def test_a_storm_of_retries_changes_no_total(start_site: StartSite) -> Non
             return Counter(response.status_code for response in responses)
 
         answers = await asyncio.gather(*map(vote_three_times, choices))
-        assert answers == [Counter({200: 2, 201: 1})] * 300
+        assert answers == [Counter({200: 2, 201: 1})] * RETRIED
         results = await check_agreement(site, apis, poll, [])
-        assert results["version"] == 300
+        assert results["version"] == RETRIED
         wanted = Counter(choices.values())
         assert results["counts"] == {str(option): wanted[option] for option in (1, 2, 3)}
 
@@ -67,7 +72,7 @@ async def test_who_has_voted_reads_it_on_any_process(start_site: StartSite, serv
 
         async def vote_and_read(worker: int) -> None:
             pair = lines[2 * worker : 2 * worker + 2]
-            for number in range(50):
+            for number in range(READ):
                 here, there = pair if number % 2 else reversed(pair)
                 status, answer = await here.vote(poll, 2, voter=f"voter-{worker}-{number}")
                 assert status == 201
@@ -76,4 +81,4 @@ async def test_who_has_voted_reads_it_on_any_process(start_site: StartSite, serv
                 assert sum(read["counts"].values()) == read["voters"] == read["version"]
 
         await asyncio.gather(*(vote_and_read(worker) for worker in range(10)))
-        assert count_votes(site, poll) == {"1": 0, "2": 500, "3": 0}
+        assert count_votes(site, poll) == {"1": 0, "2": 10 * READ, "3": 0}

@@ -13,6 +13,15 @@ PROBLEM = "application/problem+json"
 Json = dict[str, Any]
 
 
+async def _end_tasks() -> None:
+    """As `asyncio.run` does: what still runs is cancelled, and given the turns to clean up."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
 class Site:
     """`asgi.application` on an event loop in a thread of its own, as a server runs it."""
 
@@ -33,6 +42,7 @@ class Site:
         from livepoll.lifespan import stop
 
         self.run(stop())
+        self.run(_end_tasks())
         self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

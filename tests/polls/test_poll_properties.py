@@ -38,6 +38,7 @@ from polls.voting.committer import commit
 from polls.voting.vote import Cast, Outcome
 from tests.polls.poll_model import Answer, ModelPoll
 from tests.polls.voting.running_box import RunningBox
+from tests.sizes import sized
 
 POLICIES = ("device", "account", "code", "ip", "open")
 KINDS = ("single", "multiple", "ranked", "rating")
@@ -48,7 +49,7 @@ MOST_POLLS = 7
 PLACES = st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6])
 
 SETTINGS = settings(
-    max_examples=20,
+    max_examples=sized(short=6, long=20),
     stateful_step_count=30,
     deadline=None,  # a commit takes what the disk takes
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
@@ -455,6 +456,7 @@ def compare_record(subject: Subject) -> None:
     assert list(trail) == model.corrections
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("no_screens")
 @pytest.mark.parametrize("kind", KINDS)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from polls.rules.kinds.run_off import RankedCount, RankedResult
+from tests.sizes import sized
 
 DATA = Path(__file__).parents[1] / "data"
 SEED = b"a poll"
@@ -273,11 +274,14 @@ class AnyVotes(RuleBasedStateMachine):
             self.count_now()
 
 
-TestAnyVotes = AnyVotes.TestCase
-TestAnyVotes.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAnyVotes = pytest.mark.slow(AnyVotes.TestCase)
+TestAnyVotes.settings = settings(
+    max_examples=sized(short=30, long=150), stateful_step_count=30, deadline=None
+)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=sized(short=8, long=60), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(2, 50), st.integers(0, 300))
 def test_large_polls_equal_the_naive_count(rng: random.Random, size: int, votes: int) -> None:
     options = list(range(1, size + 1))

@@ -14,6 +14,7 @@ from polls.rules.poll import PollState
 from realtime.room import Room
 from tests.realtime.factories import FakeClient, make_reading, make_state
 from tests.realtime.fake_clock import run_on_fake_clock
+from tests.sizes import sized
 
 INTERVAL = 0.1
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -275,7 +276,7 @@ def stories(draw: st.DrawFn) -> Story:
     return story
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sized(short=40, long=150), deadline=None)
 @given(story=stories(), seed=st.integers(0, 2**32))
 def test_in_any_order_of_news_a_socket_sees_versions_only_rise(story: Story, seed: int) -> None:
     """News is late, doubled, shuffled and lost; reads take their time; clients are slow.

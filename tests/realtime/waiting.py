@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def eventually(check: Callable[[], object], *, within_secs: float = 5) -> None:
+async def eventually(check: Callable[[], object], *, within_secs: float = 15) -> None:
     """Return as soon as `check` says yes; fail when it does not in time."""
     try:
         async with asyncio.timeout(within_secs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from polls.rules.kinds.kind import JsonSchema, Kind, Marks, require_number
 from polls.rules.refusals import BallotError, Refusal
@@ -42,7 +42,7 @@ class ChoicesKind(Kind):
 
     def count(self, tally: Tally, marks: Marks, sign: int) -> None:
         counts = tally.counts
-        for choice in cast(list[int], marks):
+        for choice in marks:
             counts[str(choice)] += sign
         tally.votes += sign * len(marks)
 

@@ -7,7 +7,7 @@ rounds are counted where results are shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from polls.rules.kinds.choices import ChoicesKind
 from polls.rules.kinds.kind import JsonSchema, Marks
@@ -51,8 +51,9 @@ class Ranked(ChoicesKind):
 
     def count(self, tally: Tally, marks: Marks, sign: int) -> None:
         """The first preference alone."""
+        assert isinstance(marks, list)
         if marks:
-            tally.counts[str(cast(list[int], marks)[0])] += sign
+            tally.counts[str(marks[0])] += sign
             tally.votes += sign
 
     def counter(self, state: PollState) -> RankedCount:

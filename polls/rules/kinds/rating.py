@@ -60,11 +60,12 @@ class Rating(Kind):
         return {option: [0] * MAX_STARS for option in options}
 
     def count(self, tally: Tally, marks: Marks, sign: int) -> None:
-        histogram = tally.stars
+        histogram, counts = tally.stars, tally.counts
         assert histogram is not None
-        for option, stars in cast(dict[str, int], marks).items():
+        assert isinstance(marks, dict)
+        for option, stars in marks.items():
             histogram[option][stars - 1] += sign
-            tally.counts[option] += sign
+            counts[option] += sign
         tally.votes += sign * len(marks)
 
     def results(self, state: PollState) -> dict[str, Any]:
