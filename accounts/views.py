@@ -1,6 +1,6 @@
-"""Accounts: who wants to own polls, or vote where a poll asks for an account.
+"""Accounts, to own polls and to vote where a poll counts accounts.
 
-A token is a JWT that says which account it is; nothing is stored of a session.
+A token is a JWT that names the account; no session is stored.
 """
 
 from typing import Any
@@ -60,7 +60,7 @@ class AccountsView(APIView):
     @endpoint(
         "Make an account",
         operation_id="accounts_create",
-        answers={201: NewAccountSerializer},
+        responses={201: NewAccountSerializer},
         refuses=BODY_REFUSALS,
         request=CredentialsSerializer,
         auth=[{}],
@@ -91,7 +91,7 @@ class TokenView(APIView):
     @endpoint(
         "Sign in",
         operation_id="accounts_token",
-        answers={200: TokensSerializer},
+        responses={200: TokensSerializer},
         refuses=(*BODY_REFUSALS, errors.InvalidCredentials),
         request=CredentialsSerializer,
         auth=[{}],
@@ -107,7 +107,7 @@ class RefreshView(APIView):
     @endpoint(
         "A new access token",
         operation_id="accounts_refresh",
-        answers={200: TokensSerializer},
+        responses={200: TokensSerializer},
         refuses=(*BODY_REFUSALS, errors.InvalidToken),
         request=RefreshRequestSerializer,
         auth=[{}],
@@ -127,7 +127,7 @@ class MeView(APIView):
     @endpoint(
         "Your account",
         operation_id="accounts_me",
-        answers={200: AccountSerializer},
+        responses={200: AccountSerializer},
         refuses=(errors.InvalidToken,),
         auth=ACCOUNT_AUTH,
     )

@@ -27,7 +27,7 @@ _NO_MASK = b"\0\0\0\0"  # a client must mask; this mask changes nothing
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """Where screens connect, and what they need to know of the server.
 
     Args:
@@ -68,9 +68,9 @@ class Crowd:
         notes_all: every screen keeps the versions it saw, not only a few samples.
     """
 
-    def __init__(self, door: Door, *, notes_all: bool = False) -> None:
-        self.door = door
-        self.handshake = door.handshake
+    def __init__(self, endpoint: Endpoint, *, notes_all: bool = False) -> None:
+        self.endpoint = endpoint
+        self.handshake = endpoint.handshake
         self.screens: list[Screen] = []
         self.samples: list[NotingScreen] = []
         self.frames = 0
@@ -111,7 +111,7 @@ class Crowd:
         """
         # The loop's own socket: one of ours, closed on a timeout while the loop still knew its
         # number, took the next socket of that number with it.
-        ports = (self.door.port, *self.door.also)
+        ports = (self.endpoint.port, *self.endpoint.also)
         await self._loop.create_connection(
             lambda: screen, "127.0.0.1", ports[index % len(ports)], local_addr=(_source(), 0)
         )
@@ -136,7 +136,7 @@ class Crowd:
             timer.cancel()
         return True
 
-    def told(self) -> None:
+    def wake_waiters(self) -> None:
         """A sample has a newer version."""
         waiting, self.on_version = self.on_version, []
         for waiter in waiting:
@@ -267,7 +267,7 @@ class Screen(asyncio.Protocol):
             self._transport.abort()
             return b""
         self._is_open = True
-        if self._crowd.door.greeting == "upgrade":
+        if self._crowd.endpoint.greeting == "upgrade":
             self._is_live()
         return rest
 
@@ -277,7 +277,7 @@ class Screen(asyncio.Protocol):
             self.live.set_result(None)
 
     def _greeted(self, payload: bytes) -> None:
-        if self._crowd.door.greeting == "frame":
+        if self._crowd.endpoint.greeting == "frame":
             self._is_live()
         elif payload[:1] == b"0":  # Engine.IO is open: join the default namespace
             self._send(_TEXT, b"40")
@@ -309,7 +309,7 @@ class NotingScreen(Screen):
 
     def _noted(self, data: bytes, end: int) -> None:
         # Versions rise, so the last frame of a read tells all.
-        marker = self._crowd.door.marker
+        marker = self._crowd.endpoint.marker
         at = data.rfind(marker, 0, end)
         if at < 0:
             return
@@ -322,7 +322,7 @@ class NotingScreen(Screen):
             self.version = version
             self.versions.append(version)
             self.times.append(perf_counter())
-            self._crowd.told()
+            self._crowd.wake_waiters()
 
     def had(self, version: int) -> float | None:
         """When it first had this version or a later one; None: never."""

@@ -27,8 +27,8 @@ async def publish_all(poll_id: UUID, message: dict[str, Any]) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         version = int(line)
         counts = dict.fromkeys(message["counts"], version // 4)
-        told = {"version": version, "voters": version, "votes": version, "counts": counts}
-        await layer.group_send(messages.group(poll_id), message | told)
+        newest = {"version": version, "voters": version, "votes": version, "counts": counts}
+        await layer.group_send(messages.group(poll_id), message | newest)
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def memory_bytes(pid: int) -> tuple[int, int]:
 
 
 def describe() -> dict[str, Any]:
-    """What somebody needs to know to compare these figures with theirs."""
+    """What a reader must know to compare these figures with other ones."""
     return {
         "commit": _output("git", "rev-parse", "--short", "HEAD"),
         "uncommitted_changes": bool(_output("git", "status", "--porcelain")),

@@ -90,7 +90,7 @@ class WebLoad:
         return self.answers
 
     async def steady(self, requests: Iterator[bytes], per_second: float, seconds: float) -> Answers:
-        """Requests at a steady rate, whatever the answers take; late ones go at once."""
+        """Requests at a steady rate, however slow the responses are; late ones go at once."""
         self.begin()
         start = perf_counter()
         for sent in range(int(per_second * seconds)):

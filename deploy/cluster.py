@@ -138,7 +138,7 @@ def start_cluster(
     for own in (*ports, port):
         wait_until_ready(own, members, stopping)
     if not stopping.is_set():
-        tell_urls(port, ports, env, "nginx" if nginx else "shared by SO_REUSEPORT")
+        print_urls(port, ports, env, "nginx" if nginx else "shared by SO_REUSEPORT")
         say(f"  data, logs  {folder}")
     return members
 
@@ -206,7 +206,7 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def tell_urls(port: int, ports: range, env: Mapping[str, str], how: str) -> None:
+def print_urls(port: int, ports: range, env: Mapping[str, str], how: str) -> None:
     base = f"http://127.0.0.1:{port}"
     say(f"livepoll runs on {base}/ ({how}); stop it with Ctrl-C")
     say(f"  new poll    {base}/new/\n  API docs    {base}/api/docs/")

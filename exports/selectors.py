@@ -1,4 +1,4 @@
-"""What an owner takes along: results as rows, every vote event of every epoch."""
+"""The data of exports: results as rows, and every vote event of every epoch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def result_rows(
 
 
 def vote_rows(poll: Poll, epoch: int | None) -> Iterator[tuple[object, ...]]:
-    """A header, then every vote event in order. Nothing that tells a voter.
+    """A header, then every vote event in order. No column identifies a voter.
 
     Epochs in which too few have voted to show any numbers are left out.
     """

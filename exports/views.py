@@ -46,7 +46,7 @@ def _csv_endpoint(summary: str, name: str, **more: Any) -> Callable[[Any], Any]:
     return schema.endpoint(
         f"{summary} (owner)",
         operation_id=f"export_{name}",
-        answers={},
+        responses={},
         files={200: "text/csv"},
         refuses=(*schema.OWNER_REFUSALS, errors.ResultsHidden, errors.Invalid),
         auth=schema.OWNER_AUTH,
@@ -84,7 +84,7 @@ class ReportView(_ExportView):
     @schema.endpoint(
         "A report of the poll as PDF (owner)",
         operation_id="export_report",
-        answers={},
+        responses={},
         files={200: "application/pdf"},
         refuses=(*schema.OWNER_REFUSALS, errors.ResultsHidden),
         parameters=[schema.REF],

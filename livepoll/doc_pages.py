@@ -1,4 +1,4 @@
-"""Documentation that the server itself gives: error codes, the socket's protocol."""
+"""Documentation that the server itself serves: error codes, the socket's protocol."""
 
 from pathlib import Path
 from threading import Lock

@@ -1,6 +1,6 @@
 """Whether this process lives (/healthz) and whether it should get traffic (/readyz).
 
-Answered at the front door, whatever Host they came by: probes use addresses, not names.
+Answered before Django and by any Host: probes use addresses, not names.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def healthz(scope: dict[str, Any], receive: Any, send: Any) -> None:
 async def readyz(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """200 when votes can be taken, else 503.
 
-    The database decides. The channel layer is told but does not: without it votes count
+    The database decides. The channel layer is shown but does not: without it votes count
     and screens follow from the database, only a little later.
     """
     status, body = await _readiness()
@@ -38,10 +38,10 @@ async def _readiness() -> tuple[int, dict[str, Any]]:
     if draining.is_draining():
         return 503, {"status": "draining"}
     database, layer = await asyncio.gather(_check_database(), _check_channel_layer())
-    told = {"database": database, "channel_layer": layer}
+    checks = {"database": database, "channel_layer": layer}
     if not database["ok"]:
-        return 503, {"status": "not ready", **told}
-    return 200, {"status": "ready", **told}
+        return 503, {"status": "not ready", **checks}
+    return 200, {"status": "ready", **checks}
 
 
 async def _check_database() -> dict[str, Any]:
@@ -64,6 +64,6 @@ async def _timed(check: Awaitable[Any]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         await asyncio.wait_for(check, _CHECK_TIMEOUT_SECONDS)
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # any failure means not ready, and says why
         return {"ok": False, "error": type(error).__name__}
     return {"ok": True, "ms": round((time.perf_counter() - started) * 1000, 1)}

@@ -36,7 +36,7 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def stop() -> None:
-    """End what hangs on the event loop: its two connections to PostgreSQL, and the sockets.
+    """Close what belongs to the event loop: its two connections to PostgreSQL, and the sockets.
 
     Votes and reads that wait are answered by the threads.
     """
@@ -49,7 +49,7 @@ def drain_on_sigterm(loop: asyncio.AbstractEventLoop) -> None:
     """Put the draining before what the server does on SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         return
-    tasks: list[asyncio.Task[None]] = []  # a task that nobody holds may vanish
+    tasks: list[asyncio.Task[None]] = []  # the event loop keeps no strong reference to a task
     servers_own = signal.getsignal(signal.SIGTERM)
     if not callable(servers_own):
         return

@@ -1,6 +1,6 @@
 """/metrics: this process's numbers for Prometheus. Keep it behind the proxy.
 
-Answered at the front door, whatever Host it came by: Prometheus asks each process by address.
+Answered before Django and by any Host: Prometheus asks each process by its address.
 """
 
 import asyncio

@@ -25,8 +25,8 @@ def optional_trailing_slash(get_response: Callable[[HttpRequest], Any]) -> Any:
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
             fit_slash(request)
-            answer: Awaitable[HttpResponse] = get_response(request)
-            return await answer
+            response: Awaitable[HttpResponse] = get_response(request)
+            return await response
 
         return asynchronous
 

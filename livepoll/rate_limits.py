@@ -1,6 +1,6 @@
-"""How often an address may do what: atomic across processes with Redis, in process without.
+"""Rate limits by address: counted atomically across processes with Redis, else in each process.
 
-Wraps the front door, HTTP and sockets. A dead Redis neither opens nor closes a limit: it is then
+Wraps HTTP endpoints and sockets. A dead Redis neither opens nor closes a limit: it is then
 counted in each process by itself, so N processes together let N times as much through.
 RATE_LIMITS=off takes the wrapper out.
 """
@@ -20,7 +20,7 @@ from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
 
 from polls import errors
 from polls.http.request import RawRequest
-from polls.http.response import answer_headers, respond_problem
+from polls.http.response import respond_problem, response_headers
 from realtime.close_codes import CloseCode
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Rule:
     """One limit an address.
 
     Args:
-        failures: error codes that count (of an answer without one, its status); without
+        failures: error codes that count (of a response without one, its status); without
             any, every request does.
     """
 
@@ -58,10 +58,10 @@ def rules() -> list[Rule]:
              parse(settings.RATE_VOTES)),
         Rule("polls", "POST", re.compile(r"/api/v1/polls/?$|/api/v1/polls/[^/]+/clone/?$"),
              parse(settings.RATE_POLLS)),
-        # One count for both doors at which passwords can be guessed.
+        # One count for both paths by which passwords can be guessed.
         Rule("accounts", "POST", re.compile(r"/api/v1/accounts/|/admin/"),
              parse(settings.RATE_ACCOUNTS)),
-        # Guessing: only what a guess gets wrong counts, never that somebody has not voted yet.
+        # Guessing: only wrong codes and keys count, never that a caller has not voted yet.
         Rule("misses", "*", re.compile(r"/api/v1/polls/|/p/|/ws/polls/"),
              parse(settings.RATE_MISSES),
              failures=frozenset(("poll_not_found", "invalid_voter_code", "not_owner", "404"))),
@@ -102,7 +102,7 @@ class Counter:
         if self._shared is not None and time.monotonic() >= self._resting_until:
             try:
                 return bool(await getattr(self._shared, verb)(rule.limit, rule.name, address))
-            except Exception as error:  # whatever Redis has, limits go on in process
+            except Exception as error:  # any failure of Redis: limits go on in process
                 logger.warning("rate limits are counted in process for now: %r", error)
                 self._resting_until = time.monotonic() + _REDIS_REST_SECONDS
         return bool(await getattr(self._own, verb)(rule.limit, rule.name, address))
@@ -131,12 +131,12 @@ class RateLimits:
             misses: list[str] = []
 
             async def note_outcome(message: dict[str, Any]) -> None:
-                # Counted before it is told, so that nobody can be quicker than the count.
+                # Counted before it is sent, so that no client can be quicker than the count.
                 await self._count(watched, request, _outcome_of(message))
                 await send(message)
 
-            # Sockets and raw endpoints keep their own `send`, which the short ways to it need:
-            # see realtime.wire and polls.api.http_wire. They tell of their failures instead.
+            # Sockets and raw endpoints keep their own `send`, which the writes past it need:
+            # see realtime.wire and polls.http.response. They report their failures instead.
             is_socket = scope["type"] == "websocket"
             if is_socket:
                 note_miss = partial(misses.append, errors.PollNotFound.code)
@@ -171,4 +171,4 @@ async def _refuse(rule: Rule, request: RawRequest, scope: dict[str, Any], send: 
         return
     retry_after = max(1, int(rule.limit.get_expiry() / 2))
     error = errors.RateLimited(f"At most {rule.limit}.", retry_after=retry_after)
-    await respond_problem(send, error, answer_headers(request))
+    await respond_problem(send, error, response_headers(request))

@@ -1,11 +1,11 @@
-"""What every HTTP request must pass before any door: a known origin, a bounded body."""
+"""What every HTTP request must pass before its endpoint: a known origin, a bounded body."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from polls import errors
 from polls.http.request import Disconnected, RawRequest
-from polls.http.response import answer_headers, respond_problem
+from polls.http.response import respond_problem, response_headers
 from polls.http.sender import check_sender
 from polls.rules.limits import LIMITS
 
@@ -17,8 +17,8 @@ _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 def guarded(application: Application) -> Application:
     """Wrap an HTTP application.
 
-    An unsafe request from a page of a foreign origin is refused: it might carry somebody
-    else's cookie. A body over the limit is refused before it is read, or, where no length
+    An unsafe request from a page of a foreign origin is refused: the browser might add its
+    user's cookie. A body over the limit is refused before it is read, or, where no length
     was declared, once it has grown too large.
     """
 
@@ -35,7 +35,7 @@ def guarded(application: Application) -> Application:
         except Disconnected:
             return
         except errors.PollError as error:
-            await respond_problem(send, error, answer_headers(request))
+            await respond_problem(send, error, response_headers(request))
             return
         await application(scope, receive, send)
 
@@ -48,14 +48,14 @@ async def _bounded(request: RawRequest, receive: Any) -> Any:
     Where a length was declared the server holds the client to it.
     """
     body = await request.body(receive, LIMITS["poll_body_bytes"])
-    told = False
+    replayed = False
 
     async def replay() -> dict[str, Any]:
-        nonlocal told
-        if told:
+        nonlocal replayed
+        if replayed:
             message: dict[str, Any] = await receive()
             return message
-        told = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay

@@ -22,7 +22,7 @@ DATA_DIR = BASE_DIR / "data"
 
 
 class Env(environ.Env):  # type: ignore[misc] # untyped
-    """The environment; a value that cannot be read is told with its name."""
+    """The environment; an error about a value names the variable."""
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -59,7 +59,7 @@ if not SECRET_KEY:
         )
     SECRET_KEY = embedded_secret_key(DATA_DIR / "secret_key")
 
-# This machine's own names always work: nobody else's page can have them.
+# This machine's own names always work: no page of another site can have them.
 ALLOWED_HOSTS: list[str] = [
     *env.list("ALLOWED_HOSTS", default=[]), "localhost", "127.0.0.1", "[::1]", ".localhost",
 ]  # fmt: skip
@@ -103,7 +103,7 @@ MAX_SOCKETS_PER_ADDRESS: int = env.int("MAX_SOCKETS_PER_ADDRESS", default=5_000)
 SOCKET_FRAMES_PER_SECOND: int = env.int("SOCKET_FRAMES_PER_SECOND", default=10)
 SLOW_SOCKET_SECONDS: int = env.int("SLOW_SOCKET_SECONDS", default=10)
 
-# How long a process that was told to stop still answers 503 before it closes.
+# How long a process still answers 503 after SIGTERM before it closes.
 DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", default=1.0)
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text")
 if LOG_FORMAT not in ("text", "json"):
@@ -377,7 +377,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django.request": {"level": "ERROR"},
-        # Whoever scans the internet for hosts fills no log; the answer says what is wrong.
+        # Scanners would fill the log; the response says what is wrong.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

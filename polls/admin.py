@@ -1,7 +1,7 @@
 """The admin: staff look at polls and voter codes, and change nothing.
 
-Promises that no page shows a tally, a vote, a voter or a key, whatever the poll's owner lets
-others see, and that no request writes anything of a poll: that is for `services` alone.
+Promises that no page shows a tally, a vote, a voter or a key, even of a poll with public
+results, and that no request writes anything of a poll: that is for `services` alone.
 Mounted at /admin/ by the setting ADMIN.
 """
 
@@ -19,7 +19,7 @@ from polls.selectors import state_of
 
 
 class StaffSite(admin.AdminSite):
-    """Django's admin without its accounts: whoever is staff sees all that is registered."""
+    """Django's admin without its accounts: every member of staff sees all registered models."""
 
     site_header = site_title = "livepoll"
     index_title = "Polls and voter codes, to read"
@@ -30,7 +30,7 @@ site = StaffSite()
 
 
 class ReadOnly:
-    """Every member of staff may look, nobody may write, superusers included."""
+    """Every member of staff may look; no account may write, superusers included."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return True
@@ -56,7 +56,7 @@ class ReadOnlyPages(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # not
     show_facets = admin.ShowFacets.NEVER  # they would count every poll on every page
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """Refuse what Django allows: `?owner_key_hash__startswith=…` would tell a key's hash
+        """Refuse what Django allows: `?owner_key_hash__startswith=…` would reveal a key's hash
         letter by letter, `?version__gt=…` a hidden tally."""
         field, _, how = lookup.partition("__")
         return field in self.list_filter and how == "exact"
@@ -94,7 +94,7 @@ class PollAdmin(ReadOnlyPages):
     inlines = (OptionInline, CorrectionInline)
 
     def view_on_site(self, obj: Poll) -> str:
-        """The big screen, which shows what everybody may see."""
+        """The big screen, which shows what every client may see."""
         return f"/p/{obj.code}/live/"
 
     @admin.display(description="status")

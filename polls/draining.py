@@ -4,7 +4,7 @@ import math
 
 from django.conf import settings
 
-# Later than the process closes its door, so that one retry is enough.
+# Later than the process stops listening, so that one retry is enough.
 RETRY_AFTER_SECONDS = math.ceil(settings.DRAIN_SECONDS) + 1
 
 _is_draining = False

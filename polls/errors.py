@@ -1,4 +1,4 @@
-"""Everything that can be refused: one class a failure, with its code and HTTP status.
+"""All refusals: one class a failure, with its code and HTTP status.
 
 `code` is stable and documented in docs/errors.md; `title` never changes for a code,
 `detail` may say more about the one case.
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 
 class PollError(Exception):
-    """A refusal that a client is told of, as problem+json or as a socket's close."""
+    """A refusal; clients get it as problem+json or as a socket's close code."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "error"
@@ -52,8 +52,8 @@ class InvalidToken(PollError):
 
 
 class InvalidCookie(InvalidToken):
-    """The voter cookie is such a token. Whoever answers clears it: a stale cookie must not
-    lock a phone out."""
+    """The voter cookie is such a token. The response clears it: a stale cookie must not lock a
+    phone out."""
 
 
 class InvalidCredentials(PollError):

@@ -1,7 +1,7 @@
-"""What the rest of the house may listen to. Sent after COMMIT, never before.
+"""Signals for other packages, sent after COMMIT, never before.
 
-Receivers run in the thread that wrote, which may be an event loop's: they must not wait, and
-cannot fail the write: everything is sent with `send_robust`, and what a receiver raises is logged.
+Receivers run in the thread that wrote, which may be an event loop's: they must not wait. They
+cannot fail the write: signals go by `send_robust`, and what a receiver raises is logged.
 """
 
 import logging

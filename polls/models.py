@@ -1,4 +1,4 @@
-"""Poll, Option and Vote, and the constraints that hold when all else fails.
+"""Poll, Option and Vote, and the constraints that hold even if the code is wrong.
 
 The tally stands on the poll's own row, next to the version it belongs to: one lock, one
 write, one read. Votes are an append-only record: a vote's place (poll, epoch, seq) is
@@ -24,7 +24,7 @@ JOIN_CODE_LENGTH = 6
 
 
 def new_join_code() -> str:
-    """Six characters that nobody misreads: 31^6, nearly 900 million codes."""
+    """Six characters that are not mistaken for each other: 31^6, nearly 900 million codes."""
     return "".join(secrets.choice(JOIN_CODE_ALPHABET) for _ in range(JOIN_CODE_LENGTH))
 
 
@@ -93,7 +93,7 @@ class Poll(models.Model):
 
 
 class Option(models.Model):
-    """One answer of a poll. `number` is what votes name; it never gets another meaning."""
+    """One option of a poll. Votes refer to it by `number`, which is never given to another."""
 
     poll = models.ForeignKey(Poll, on_delete=models.CASCADE, related_name="options", db_index=False)
     number = models.PositiveSmallIntegerField()

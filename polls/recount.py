@@ -20,11 +20,11 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that the record of votes says otherwise than the poll does."""
+    """A value stored on the poll that differs from the count of its votes."""
 
     poll_id: UUID
     what: str
-    told: object
+    stored: object
     counted: object
 
 
@@ -32,10 +32,10 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
     """Compare a poll's tally and version with its votes, under its lock.
 
     Args:
-        fix: write what was counted; screens are told.
+        fix: write what was counted, and publish it.
     Returns:
         What differs; nothing when the tally is right. Differences in the record itself
-        (gaps, two current votes of a voter) are told but cannot be fixed.
+        (gaps, two current votes of a voter) are returned but cannot be fixed.
     Raises:
         Poll.DoesNotExist
     """
@@ -65,7 +65,7 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
 def _differences(
     state: PollState, tally: Tally, last_seq: int, number: int
 ) -> Iterator[Difference]:
-    told_and_counted = {
+    stored_and_counted = {
         "version": (state.version, last_seq),
         "number of vote events": (last_seq, number),
         "voters": (state.voters, tally.voters),
@@ -73,9 +73,9 @@ def _differences(
         "counts": (state.counts, tally.counts),
         "stars": (state.stars, tally.stars),
     }
-    for what, (told, counted) in told_and_counted.items():
-        if told != counted:
-            yield Difference(state.id, what, told, counted)
+    for what, (stored, counted) in stored_and_counted.items():
+        if stored != counted:
+            yield Difference(state.id, what, stored, counted)
 
 
 def _write(state: PollState, tally: Tally, last_seq: int) -> None:

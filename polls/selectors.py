@@ -17,7 +17,7 @@ from polls.rules.poll import PollState, Status
 
 @dataclass(frozen=True, slots=True)
 class PollDetails:
-    """What a poll says: the part of it that votes do not move."""
+    """A poll's texts and times: the part that votes do not change."""
 
     state: PollState
     question: str
@@ -74,12 +74,12 @@ def by_ref(states: Iterable[PollState]) -> dict[PollRef, PollState]:
 
 
 def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:
-    """What those polls that exist say. Two queries."""
+    """Details of those polls that exist. Two queries."""
     return details_of(Poll.objects.filter(polls_named(refs)))
 
 
 def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
-    """What these polls say, in their order. One query besides theirs."""
+    """Details of these polls, in their order. One query, and what `polls` itself costs."""
     found = list(polls)
     texts: dict[UUID, list[tuple[int, str]]] = {poll.id: [] for poll in found}
     options = Option.objects.filter(poll_id__in=texts, is_retired=False)
@@ -102,7 +102,7 @@ def state_of(poll: Poll) -> PollState:
 
 
 def get_details(ref: str) -> PollDetails:
-    """What one poll says, by id or join code. Two queries.
+    """Details of one poll, by id or join code. Two queries.
 
     Raises:
         PollNotFound: no such poll, or no such form of a reference.
@@ -120,7 +120,7 @@ def listed_polls(*, status: Status | None = None, query: str = "") -> QuerySet[P
     if query:
         polls = polls.filter(question__icontains=query)
     if status is None:
-        return polls.filter(is_draft=False)  # what nobody may see yet is not news
+        return polls.filter(is_draft=False)  # drafts are their owner's alone
     return polls.filter(_has_status(status, timezone.now()))
 
 

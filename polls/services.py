@@ -1,7 +1,7 @@
-"""Every write of a poll itself: making, editing, opening, closing. Votes: `recording`.
+"""Every write of a poll itself: making, editing, opening, closing. Votes: `polls.voting`.
 
-Each act locks the poll, raises its `revision`, and tells `events.poll_changed` after
-COMMIT. Acts that find their work done already are fine and change nothing.
+Each act locks the poll, raises its `revision`, and publishes `events.poll_changed` after
+COMMIT. An act whose work is done already changes nothing.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -83,7 +83,7 @@ def _locked(poll_id: UUID) -> Iterator[Poll]:
     """The poll under its lock; saved with a new revision if the block changed it.
 
     What the clock has closed is sealed first, so that an act does the same whether or not
-    somebody has read the poll since.
+    the poll was read since.
     """
     with transaction.atomic():
         poll = lock_poll(poll_id)
@@ -149,8 +149,8 @@ def close_poll(poll_id: UUID) -> Poll:
 def seal_polls(poll_ids: Collection[UUID], now: datetime) -> None:
     """Write down the closing of polls whose closing time has come.
 
-    Waits for the votes that are being recorded under the poll's lock, so that whatever is
-    read afterwards is final, whatever other machines' clocks say. Idempotent.
+    Waits for the votes that are being recorded under the poll's lock, so that a
+    tally read afterwards is final even where other machines' clocks are late. Idempotent.
     """
     for poll_id in sorted(poll_ids):
         sealed = Poll.objects.filter(id=poll_id, closed_at__isnull=True, closes_at__lte=now).update(
@@ -169,7 +169,7 @@ def reset_poll(poll_id: UUID) -> Poll:
 
 
 def rotate_owner_key(poll_id: UUID) -> str:
-    """A new owner key; the old one is worth nothing from now on."""
+    """A new owner key; the old one is invalid from now on."""
     with _locked(poll_id) as poll:
         owner_key = new_owner_key()
         poll.owner_key_hash = hash_owner_key(owner_key)
@@ -208,7 +208,7 @@ def delete_poll(poll_id: UUID) -> None:
         transaction.on_commit(publish, robust=True)
 
 
-# What may be edited at any time, and what only while nobody has voted.
+# What may be edited at any time, and what only before the first vote.
 _FREE_FIELDS = (
     "question", "description", "listed", "results_visibility", "vote_change",
     "min_voters", "opens_at", "closes_at", "embed_origins",

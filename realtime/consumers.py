@@ -62,7 +62,7 @@ class _BareConsumer(AsyncConsumer):  # type: ignore[misc] # channels ships no ty
 
 
 class NoSuchSocket(_BareConsumer):
-    """Any path where no socket is."""
+    """Closes sockets on every other path with 4404."""
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         await self.accept_and_close(CloseCode.NO_SUCH_POLL)
@@ -114,7 +114,7 @@ class PollConsumer(_BareConsumer):
         )
         try:
             self.room = await self.hub.join(ref)
-            with suppress(InvalidToken):  # a stale cookie: somebody who has not voted
+            with suppress(InvalidToken):  # a stale cookie counts as none
                 await self._identify(
                     authorization=request.header(b"authorization"),
                     voter_cookie=request.cookie(COOKIE_NAME),
@@ -172,9 +172,9 @@ class PollConsumer(_BareConsumer):
     async def _identify(
         self, *, authorization: str = "", voter_cookie: str = "", voter_code: str = ""
     ) -> None:
-        """Find out whether this is the owner, or somebody who has voted.
+        """Find out whether this is the owner, or a voter who has voted.
 
-        Where everybody may see the results this matters once the owner hides them.
+        With public results this matters once the owner hides them.
         """
         assert self.room is not None
         state = self.room.state
@@ -219,7 +219,7 @@ class PollConsumer(_BareConsumer):
             self.watcher.post(frames.error(code, detail))
 
     def _give_up(self) -> None:
-        """The client does not even read: nothing else would come from it."""
+        """End the connection without a close handshake: the client does not read."""
         if self.serving is not None:
             self.is_cut = True
             self.serving.cancel()
@@ -239,7 +239,7 @@ class PollConsumer(_BareConsumer):
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """The hook for missing polls where no rate limit counts them."""
 
 
 def _parse(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Per process: who watches what, and the newest tally to each of them.
+"""The hub: all sockets of one process, and the newest tally to each of them.
 
 One member of the channel layer a process, not a socket. What the layer loses arrives all
 the same: every few seconds the polls that are watched are compared with the database.
@@ -58,7 +58,7 @@ class Hub:
         self._addresses: Counter[str] = Counter()
         self._admitted = 0  # their sum, which a storm of connects must not add up each time
         self._dismissed = 0  # since their memory was given back
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
         self._channel: str | None = None
         self._layer = get_channel_layer()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -66,7 +66,7 @@ class Hub:
             self._spawn(self._for_ever(work))
 
     async def join(self, ref: PollRef) -> Room:
-        """The poll's room, opened with one read whoever else asks for it meanwhile.
+        """The poll's room; opened with one read, which calls that come meanwhile share.
 
         Raises:
             PollNotFound, Overloaded
@@ -150,7 +150,7 @@ class Hub:
             self._empty_since[room.id] = time.monotonic()
             self._spawn(self._subscribe(room))
         else:
-            room.update(reading)  # nobody watched it, so nobody missed what the layer lost
+            room.update(reading)  # it had no watcher who could have missed a message
         return room
 
     def _refresh(self, room: Room) -> None:
@@ -218,7 +218,7 @@ class Hub:
         return True
 
     async def _receive(self) -> None:
-        """Take what other processes tell, through this process's one channel."""
+        """Take what other processes publish, through this process's one channel."""
         if self._channel is None:
             # Not wait_for: it may swallow the cancellation of `stop` (Python 3.11).
             async with asyncio.timeout(_LAYER_TIMEOUT_SECONDS):
@@ -228,9 +228,9 @@ class Hub:
         while True:
             message = await self._layer.receive(self._channel)
             if message["type"] == messages.TALLY:
-                told = self._rooms.get(UUID(message["poll"]))
-                if told is not None:
-                    told.take_tally(messages.read_tally(message, told.state))
+                shown = self._rooms.get(UUID(message["poll"]))
+                if shown is not None:
+                    shown.take_tally(messages.read_tally(message, shown.state))
             elif message["type"] == messages.POLL:
                 self.take_poll_change(UUID(message["poll"]), deleted=message["deleted"])
             elif message["type"] == messages.WATCHING and message["hub"] != self.id:
@@ -260,21 +260,21 @@ class Hub:
             await asyncio.gather(*(self._look_who_voted(room) for room in watched))
 
     def _count_watching(self, watched: list[Room], interval: float) -> None:
-        """Tell other processes how many watch here; count no more those that went silent."""
+        """Publish how many watch here; stop counting processes that were silent for three beats."""
         since = time.monotonic() - _SILENT_BEATS * 1.25 * interval
         for room in watched:
             room.forget_silent(since)
-        if self._telling is None or self._telling.done():  # else the layer is slow: next beat
-            self._telling = self._spawn(self._tell_watching(watched))
+        if self._announcing is None or self._announcing.done():  # else the layer is slow: next beat
+            self._announcing = self._spawn(self._publish_watching(watched))
 
-    async def _tell_watching(self, watched: list[Room]) -> None:
+    async def _publish_watching(self, watched: list[Room]) -> None:
         for room in watched:
             message = messages.watching(room.id, self.id, len(room.watchers))
             if not await self._layer_call(self._layer.group_send(messages.group(room.id), message)):
                 return
 
     async def _look_who_voted(self, room: Room) -> None:
-        """Show the tally to who has voted since, and no more to who took the vote back."""
+        """Show the tally to watchers that have voted since; stop where a vote was retracted."""
         watchers = room.identified()
         if (room.state.epoch, room.state.version) == room.voters_known_at:
             watchers = []
@@ -300,8 +300,8 @@ class Hub:
                 room.take_tally(reading.state)
 
     async def _sweep(self) -> None:
-        """Close sockets that are stuck and rooms that stayed empty; give memory back once
-        those who leave have left, and not in the midst of a storm."""
+        """Close stuck sockets and empty rooms; release memory once many sockets have left, and
+        not while they are still leaving."""
         before = 0
         while True:
             await asyncio.sleep(1)
@@ -359,7 +359,7 @@ def running_hub() -> Hub:
 
 
 def hub_if_running() -> Hub | None:
-    """The hub, from any thread; None in a process that serves nobody."""
+    """The hub, from any thread; None in a process without a server."""
     return None if _hub is None or _hub.loop.is_closed() else _hub
 
 

@@ -1,18 +1,18 @@
-"""What the collector of reference cycles may cost a process that serves, and when it is due."""
+"""Bounds what the garbage collector costs a serving process, and gives freed memory back."""
 
 import ctypes
 import gc
 
-# Objects made and not freed since the last look at the youngest; the defaults, (700, 10, 10),
-# look at them every few requests, and at everything that lives every few thousand.
+# The defaults, (700, 10, 10), collect the youngest every few requests, and everything that lives
+# every few thousand.
 _THRESHOLDS = (10_000, 10, 10)
 
 
 def freeze_startup_objects() -> None:
-    """Never look again at what stands now, and seldom at the rest.
+    """Exempt all objects that exist now from collection, and collect the rest less often.
 
-    Django, the schema and the modules are some 100,000 objects that no cycle will free. A
-    look at all of them stops a process for 80 ms, which whoever votes at that moment waits.
+    Django, the schema and the modules are some 100,000 objects that live as long as the process.
+    A full collection of them stops it, and every vote under way, for 80 ms.
     """
     gc.collect()
     gc.freeze()
@@ -20,10 +20,10 @@ def freeze_startup_objects() -> None:
 
 
 def release_memory() -> None:
-    """Free what thousands of sockets left, 54 objects each in cycles, and tell the system.
+    """Collect what closed sockets left (54 objects each, in cycles) and return it to the system.
 
-    Stops the process for 20 ms per thousand of them. Half of their memory goes back; in the
-    rest something else lives by now, and the next thousands move in there.
+    Stops the process for 20 ms per thousand sockets. Half of their memory goes back; the rest
+    is fragmented, and the next sockets use it.
     """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it

@@ -1,4 +1,4 @@
-"""What one process tells the others through the channel layer: states, never deltas."""
+"""Messages between processes through the channel layer: whole states, never deltas."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ def tally(state: PollState) -> dict[str, Any]:
 
 
 def read_tally(message: dict[str, Any], known: PollState) -> PollState:
-    """The state that `message` tells, where all it leaves out is as in `known`."""
+    """The state in `message`; what it leaves out is as in `known`."""
     return known._replace(**{name: message[name] for name in _TALLY_FIELDS})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Pacer:
     """Calls `go` for each `nudge`, never twice within `interval_seconds`.
 
-    Must be used on one event loop. `go` takes whatever is newest when it is called;
+    Must be used on one event loop. `go` must take the newest state when it is called;
     `on_rest` is called when an interval passed with nothing new.
     """
 

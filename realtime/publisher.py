@@ -1,8 +1,8 @@
-"""From the events of `polls` to this process's hub at once, and to the channel layer
-paced: at most one message a poll each interval, the newest, within a time limit. What many
-polls have to tell in the same few milliseconds goes out together.
+"""Publishes the events of `polls`: to this process's hub at once, to the channel layer
+paced: at most one message a poll each interval, the newest, within a time limit. Messages
+of many polls within a few milliseconds go out together.
 
-A failure here is logged and never reaches whoever voted.
+A failure here is logged and never fails a vote.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _SWEEP_SECONDS = 0.02
 
 @dataclass(slots=True)
 class _Line:
-    """What is to be told of one poll, and when."""
+    """What is to be published of one poll, and when."""
 
     pacer: Pacer
     newest: PollState | None = None
@@ -119,9 +119,9 @@ class Publisher:
         finally:
             self._sending.difference_update(states)
 
-    async def _send(self, told: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
+    async def _send(self, due: Sequence[tuple[UUID, dict[str, Any]]]) -> None:
         layer = get_channel_layer()
-        to_groups = [(messages.group(poll_id), message) for poll_id, message in told]
+        to_groups = [(messages.group(poll_id), message) for poll_id, message in due]
         if isinstance(layer, RedisLayer):
             await _try(layer.group_send_many(to_groups))
         else:

@@ -1,4 +1,4 @@
-"""Everybody in this process who watches one poll, and the newest that is known of it."""
+"""All watchers of one poll in this process, and the newest state that is known of it."""
 
 import asyncio
 from collections.abc import Callable
@@ -61,31 +61,31 @@ class Room:
 
     @property
     def ownership(self) -> tuple[int | None, str]:
-        """Whose the poll is; a new owner key makes it another."""
+        """The owner's account and key hash: a proof of ownership holds while they are the same."""
         return (self.state.owner_id, self.state.owner_key_hash)
 
     @property
     def watching(self) -> int:
-        """How many sockets watch the poll, here and as other processes last told."""
+        """How many sockets watch the poll: here, and by the other processes' last messages."""
         return len(self.watchers) + self._watching_elsewhere
 
     def take_watching(self, hub_id: str, count: int, now: float) -> None:
-        """What another process told of its own sockets, at `now` of a monotonic clock."""
+        """Take another process's count of its own sockets, at `now` of a monotonic clock."""
         self._elsewhere[hub_id] = (count, now)
         self._sum_elsewhere()
 
     def forget_silent(self, since: float) -> None:
-        """Count no process any more that has told nothing since then."""
-        told = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
-        if len(told) < len(self._elsewhere):
-            self._elsewhere = told
+        """Stop counting processes that have sent nothing since then."""
+        heard = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
+        if len(heard) < len(self._elsewhere):
+            self._elsewhere = heard
             self._sum_elsewhere()
 
     def _sum_elsewhere(self) -> None:
         self._watching_elsewhere = sum(count for count, _ in self._elsewhere.values())
 
     def add(self, watcher: Watcher) -> None:
-        """Send the snapshot, then whatever is newer."""
+        """Send the snapshot, then all that is newer."""
         self.watchers.add(watcher)
         results = self._encoded() if self.may_see(watcher) else None
         watcher.seen = results
@@ -95,13 +95,13 @@ class Room:
         watcher.post(frames.snapshot(poll, shown, now, self.watching))
 
     def show_to(self, watcher: Watcher) -> None:
-        """Send the tally to one who may see it only now, and has not."""
+        """Send the tally to a watcher that may see it only now."""
         if watcher.seen != self._encoded() and self.may_see(watcher):
             watcher.seen = self._encoded()
             watcher.offer(frames.results(self._encoded(), self.watching))
 
     def identified(self) -> list[Watcher]:
-        """Watchers of whom it matters, and may have changed, whether they have voted."""
+        """Watchers whose right to see the tally depends on a vote that may have come or gone."""
         if self.state.results_visibility != Visibility.AFTER_VOTE:
             return []
         return [
@@ -119,7 +119,7 @@ class Room:
         )
 
     def take_tally(self, state: PollState) -> None:
-        """A newer tally, as an event or a message told it.
+        """Take a newer tally, from an event or a message.
 
         Its numbers are taken as they are; where the poll's rules changed with it, or its
         results need every ballot, the hub is asked to read.
@@ -143,7 +143,7 @@ class Room:
         )  # fmt: skip
 
     def update(self, reading: Reading) -> None:
-        """The poll as it was just read; tells watchers what is new in it."""
+        """Take the poll as it was just read; send watchers what is new in it."""
         assert reading.details is not None
         known, state = self.state, reading.state
         poll_order = (state.epoch, state.revision)
@@ -156,7 +156,7 @@ class Room:
         elif poll_changed:
             self._results = None
         if poll_changed:
-            self._tell_poll()
+            self._send_poll()
             self._set_timer()
         if self._is_reading:  # for a flush, which the pacer has let through already
             self._is_reading = False
@@ -166,7 +166,7 @@ class Room:
 
     def end(self) -> None:
         """The poll was deleted: say so and close every socket."""
-        self._tell_poll(status="deleted")
+        self._send_poll(status="deleted")
         for watcher in self.watchers:
             watcher.end(CloseCode.NO_SUCH_POLL)
 
@@ -176,7 +176,7 @@ class Room:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _tell_poll(self, **changes: str) -> None:
+    def _send_poll(self, **changes: str) -> None:
         by_base_url: dict[str, str] = {}
         for watcher in self.watchers:
             frame = by_base_url.get(watcher.base_url)
@@ -196,7 +196,7 @@ class Room:
             self._send_results()
 
     def _send_results(self) -> None:
-        """Lay the newest tally in the slot of everybody who may see it and has not."""
+        """Lay the newest tally in the slot of each watcher that may see it and has not."""
         body = self._encoded()
         is_public = self.state.results_visibility == Visibility.ALWAYS
         frame = frames.results(body, self.watching)

@@ -1,7 +1,7 @@
 """One socket that watches a poll: a slot for the newest tally, and a task that sends
 what cannot go at once.
 
-A slow socket skips tallies and delays nobody; what must not be skipped (poll frames,
+A slow socket skips tallies and delays no other socket; what must not be skipped (poll frames,
 pongs, errors) waits in a short queue.
 """
 
@@ -33,7 +33,7 @@ class Watcher:
         send: sends one text frame; may block while the client is slow.
         close: closes the socket with a code.
         base_url: under which the client reached us, for links.
-        line: the short way; None where there is none.
+        line: writes past the server's `send`; None under another server.
         on_cut: called when the socket was given up because its client takes nothing.
     """
 
@@ -53,7 +53,7 @@ class Watcher:
     ) -> None:
         self._send = send
         self._line = line
-        self.clear_line = line  # None while something waits, or the socket was told to close
+        self.clear_line = line  # None while a frame waits, and once the socket is closing
         self._close = close
         self._on_cut = on_cut
         self.base_url = base_url
@@ -70,7 +70,7 @@ class Watcher:
         self._close_code: int | None = None
 
     def offer(self, frame: str) -> bool:
-        """The newest tally, where it did not go by the `clear_line`; whether it replaced one
+        """Take the newest tally, where it did not go by the `clear_line`; True if it replaced one
         that was not sent yet."""
         replaced = self._slot is not None
         self._slot = frame
@@ -83,7 +83,7 @@ class Watcher:
         return had_one
 
     def post(self, frame: str) -> None:
-        """A frame that must arrive, in order; too many unsent ones end the socket."""
+        """Send a frame that must arrive, in order; too many unsent ones end the socket."""
         if self.clear_line is not None and self.clear_line.write(wire.encode(frame)):
             return
         if len(self._outbox) >= _OUTBOX_LIMIT:

@@ -1,10 +1,10 @@
-"""The short way to a socket: a frame made once, written as it is where nothing waits.
+"""Frames past the server's `send`: encoded once, written as they are where nothing waits.
 
 Under Uvicorn a socket that keeps up is handed the very bytes of a frame; the server's own
 `send` would build them anew for each socket, by a task to wake and a coroutine to run.
 Where the event loop is uvloop and nothing waits in it, they go straight to the kernel.
-Whatever is not plainly ready (a client that does not read, a closing socket, another
-server) is left to that `send`.
+Sockets that are not ready (a client that does not read, a closing socket, another server)
+are left to that `send`.
 """
 
 import os
@@ -30,10 +30,10 @@ def encode(text: str) -> bytes:
 
 
 class Line:
-    """The short way to one socket of Uvicorn's.
+    """Writes to one socket of Uvicorn's, past its `send`.
 
-    Whoever has the socket closed must not write to it afterwards; that its client, its server
-    or the network closed it shows here.
+    The caller must not write after it has had the socket closed itself; a close by the client,
+    the server or the network is noticed here.
     """
 
     # Ten thousand are walked ten times a second, each time past the caches: what is not
@@ -65,7 +65,7 @@ class Line:
 
 
 def line_of(send: Any) -> Line | None:
-    """The short way past an ASGI `send`; None where there is none."""
+    """The line past this ASGI `send`; None under another server."""
     connection = getattr(send, "__self__", None)
     return Line(connection) if type(connection) is WebSocketsSansIOProtocol else None
 

@@ -28,7 +28,7 @@ BACKOFF_MOST_SECONDS = 5.0
 
 
 class OutOfPatience(Exception):
-    """The server decided nothing for as long as we were told to wait; says what it did."""
+    """The server decided nothing within `patience_seconds`; has the report."""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class Poll:
 
 
 class PollClient:
-    """The few calls of a replay that are not votes. Raises PollUnusable with what to tell.
+    """The few calls of a replay that are not votes. Raises PollUnusable with a text for the user.
 
     A context manager; leaving it closes the connection.
     """

@@ -1,7 +1,7 @@
 """The poll a first visitor finds: real first preferences, open for one more vote.
 
 Made on a database that has no poll at all, and filled to the end if a first attempt was
-cut off. Its id is fixed, so that it is found again whatever it is called by then.
+cut off. Its id is fixed, so that it is found again under any title.
 """
 
 from pathlib import Path

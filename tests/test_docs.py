@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def documents() -> list[Path]:
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    folders = [path for path in ROOT.iterdir() if (path / "__init__.py").exists()]
+    found = [path for folder in (*folders, ROOT / "docs") for path in folder.rglob("*.md")]
+    return sorted([*ROOT.glob("*.md"), *found])
 
 
 def settings_read() -> list[str]:
@@ -92,6 +94,40 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+# Paths in the documents that only running livepoll, or reading on, brings into being.
+MADE_LATER = {"watch.py", "polls/rules/kinds/retro.py"}
+MADE_BY_RUNNING = ("data/", "test-artifacts/")
+FILE = re.compile(r"[\w./-]+\.(?:css|html|js|json|md|mjs|py|template|toml|txt|ya?ml)")
+
+
+def paths_in(text: str) -> Iterator[str]:
+    """What stands in backticks and is a file's name, or begins with a folder of the repository."""
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        first, slash, _ = code.partition("/")
+        is_path = re.fullmatch(r"[\w./-]+/?", code) and first and slash and (ROOT / first).is_dir()
+        if is_path or FILE.fullmatch(code):
+            yield code
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_in_a_document_exists(document: Path) -> None:
+    """From the root, from the document, or inside a folder that the document names."""
+    text = document.read_text()
+    paths = [
+        path
+        for path in paths_in(text)
+        if path not in MADE_LATER and not path.startswith(MADE_BY_RUNNING)
+    ]
+    folders = {ROOT, document.parent, *(ROOT / path for path in re.findall(r"`([\w/-]+)/`", text))}
+    missing = [path for path in paths if not any((folder / path).exists() for folder in folders)]
+    assert missing == []
+
+
+def test_a_path_that_is_gone_is_found() -> None:
+    text = "`polls/reader.py`, `realtime/garbage`, `door_guard.py`, `200/second`, `text/csv`"
+    assert list(paths_in(text)) == ["polls/reader.py", "realtime/garbage", "door_guard.py"]
+
+
 def test_every_metric_is_documented_by_the_name_that_prometheus_sees() -> None:
     from prometheus_client import generate_latest
 
@@ -112,5 +148,19 @@ def test_every_limit_is_documented_with_its_value() -> None:
         assert str(value) in line, name
 
 
+def test_the_codes_that_count_as_guesses_are_documented() -> None:
+    from livepoll.rate_limits import rules
+
+    (misses,) = (rule for rule in rules() if rule.name == "misses")
+    security = (ROOT / "SECURITY.md").read_text()
+    assert [code for code in misses.failures - {"404"} if f"`{code}`" not in security] == []
+
+
 def _operations() -> str:
     return (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_the_glossary_is_short() -> None:
+    glossary = (ROOT / "docs" / "architecture.md").read_text().partition("## Words of our own")[2]
+    terms = re.findall(r"^\| ([a-z].*?) \|", glossary, re.MULTILINE)
+    assert 0 < len(terms) <= 15

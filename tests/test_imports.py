@@ -1,8 +1,8 @@
 """Imports run one way: livepoll → web, realtime, accounts, exports, replay → polls, and within
 polls from each layer to lower ones.
 
-A room is a package at the top of the repository. A new one may import polls and nothing
-else; what goes beyond that is declared in MAY_IMPORT, where a reviewer sees it.
+A new package at the top of the repository may import polls and nothing else; what goes beyond
+that is declared in MAY_IMPORT, where a reviewer sees it.
 """
 
 import ast
@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_ROOMS = {"tests", "bench", "deploy"}  # around the house, never imported by it
+NOT_PACKAGES = {"tests", "bench", "deploy"}  # around the application, never imported by it
 DEFAULT = frozenset({"polls"})
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "polls": frozenset(),
 }
-MAY_IMPORT_EVERY_ROOM = {"livepoll"}
+MAY_IMPORT_EVERY_PACKAGE = {"livepoll"}
 
 # polls from the lowest layer to the highest: folders, and modules that stand beside them. Each
 # imports itself and what is lower; neighbours on a line do not know each other.
@@ -49,13 +49,13 @@ FRAMEWORKS = {
 }
 
 
-def rooms() -> set[str]:
+def packages() -> set[str]:
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    return folders - NOT_ROOMS
+    return folders - NOT_PACKAGES
 
 
-def modules(room: str) -> Iterator[tuple[str, Path]]:
-    for path in sorted((ROOT / room).rglob("*.py")):
+def modules(package: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
@@ -81,27 +81,29 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, target
 
 
-def breaches(room: str, allowed: set[str] | frozenset[str]) -> list[str]:
-    """Imports of `room` from rooms that are neither itself nor allowed."""
-    others = (rooms() | NOT_ROOMS) - {room} - allowed
+def breaches(package: str, allowed: set[str] | frozenset[str]) -> list[str]:
+    """Imports of `package` from packages that are neither itself nor allowed."""
+    others = (packages() | NOT_PACKAGES) - {package} - allowed
     return [
         f"{path.relative_to(ROOT)}:{line} imports {target}"
-        for _, path in modules(room)
+        for _, path in modules(package)
         for line, target in imports(path)
         if target.split(".")[0] in others
     ]
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
-def test_a_room_imports_only_what_it_may(room: str) -> None:
-    allowed = rooms() if room in MAY_IMPORT_EVERY_ROOM else MAY_IMPORT.get(room, DEFAULT)
-    assert breaches(room, allowed) == []
+@pytest.mark.parametrize("package", sorted(packages()))
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    allowed = (
+        packages() if package in MAY_IMPORT_EVERY_PACKAGE else MAY_IMPORT.get(package, DEFAULT)
+    )
+    assert breaches(package, allowed) == []
 
 
 def test_nothing_is_declared_for_rooms_that_do_not_exist() -> None:
-    named = set(MAY_IMPORT) | MAY_IMPORT_EVERY_ROOM
+    named = set(MAY_IMPORT) | MAY_IMPORT_EVERY_PACKAGE
     named |= {name for allowed in MAY_IMPORT.values() for name in allowed}
-    assert named <= rooms()
+    assert named <= packages()
 
 
 def test_declared_imports_run_one_way() -> None:
@@ -109,7 +111,7 @@ def test_declared_imports_run_one_way() -> None:
         following = MAY_IMPORT.get(start, DEFAULT) - seen
         return goal in following or any(reaches(n, goal, seen | {n}) for n in following)
 
-    assert [room for room in rooms() if reaches(room, room)] == []
+    assert [package for package in packages() if reaches(package, package)] == []
 
 
 def layer_of(module: str) -> str:

@@ -112,8 +112,8 @@ def test_a_refusal_says_when_to_come_again(start_site: StartSite) -> None:
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
-@pytest.mark.parametrize("door", ["", "results/"], ids=["ordinary", "lean"])
-def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, door: str) -> None:
+@pytest.mark.parametrize("path", ["", "results/"], ids=["ordinary", "raw"])
+def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, path: str) -> None:
     limits = {"RATE_LIMITS": "on", "RATE_POLLS": "3/hour", "RATE_MISSES": "4/hour"}
     site = start_site("embedded", env=limits)
     poll = make_poll(site)
@@ -121,7 +121,7 @@ def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, door: 
         body = {"question": "Which?", "options": ["Red", "Green"]}
         made = [http.post("/api/v1/polls/", json=body).status_code for _ in range(4)]
         assert made == [201, 201, 429, 429]
-        guessed = [http.get(f"/api/v1/polls/ZZZZZ{n}/{door}").status_code for n in range(2, 8)]
+        guessed = [http.get(f"/api/v1/polls/ZZZZZ{n}/{path}").status_code for n in range(2, 8)]
         assert guessed == [404, 404, 404, 404, 429, 429]
         # Who has guessed too often finds nothing any more, not even what is there.
         assert http.get(f"/api/v1/polls/{poll['id']}/results/").status_code == 429

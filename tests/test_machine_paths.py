@@ -1,4 +1,4 @@
-"""No file of the repository depends on, or tells of, the machine that it was written on."""
+"""No file of the repository depends on, or names, the machine that it was written on."""
 
 import os
 import re

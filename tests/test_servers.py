@@ -112,7 +112,7 @@ def _execute(url: str, sql: str) -> list[tuple[object, ...]]:
 def _wait_until_gone(pid: int) -> None:
     try:
         process = psutil.Process(pid)
-        # Where nobody collects orphans they stay as zombies; waiting for those never ends.
+        # Where no process collects orphans they stay as zombies; waiting for those never ends.
         while process.status() != psutil.STATUS_ZOMBIE:
             psutil.wait_procs([process], timeout=0.05)
     except psutil.NoSuchProcess:

@@ -1,7 +1,7 @@
 """Which ES modules there are, and which runs which: read from what they import.
 
 What a page runs is preloaded, so that its modules come in one go and not one after another,
-and the words in them go with it. A module is named by its path in static/web/js without its
+and their messages are in its catalogue. A module is named by its path in static/web/js without its
 ending, as in "kinds/ranked".
 """
 

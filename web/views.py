@@ -1,7 +1,7 @@
-"""Shells of the pages: words, layout and the poll's public text. Never a count.
+"""The pages' HTML: layout, messages and the poll's public text. Never a count.
 
-What moves (votes, tallies, states) is fetched by the page itself over the public API
-and socket, so a result that is hidden cannot reach a page by way of its HTML.
+Votes, tallies and states are fetched by the page itself over the public API and socket, so a
+hidden result cannot get into a page's HTML.
 """
 
 from typing import Any, cast
@@ -21,9 +21,9 @@ from polls.errors import PollNotFound
 from polls.selectors import get_poll
 from web.csp import embed_origins, policy
 from web.kinds import KINDS
+from web.messages import PAGES, messages_of
 from web.modules import address, runs
 from web.qr import qr_svg
-from web.words import PAGES, texts_of
 
 
 def _page(request: HttpRequest, name: str, *later: str, **context: Any) -> HttpResponse:
@@ -101,18 +101,18 @@ def qr(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 @cache_control(public=True, max_age=3600)
 @gzip_page
-def words(request: HttpRequest, page: str, language: str) -> HttpResponse:
-    """A page's words in one language: Django's catalogue, at an address that can be cached."""
+def messages(request: HttpRequest, page: str, language: str) -> HttpResponse:
+    """A page's message catalogue in one language, as a script of gettext functions; cacheable."""
     if page not in PAGES or language not in dict(settings.LANGUAGES):
         raise Http404
     with translation.override(language):
-        return cast(HttpResponse, _Words.as_view(packages=["web"], page=page)(request))
+        return cast(HttpResponse, _Catalogue.as_view(packages=["web"], page=page)(request))
 
 
-class _Words(JavaScriptCatalog):
+class _Catalogue(JavaScriptCatalog):
     page = ""
 
     def get_catalog(self) -> dict[str, Any]:
-        known: dict[str, Any] = super().get_catalog()
-        needed = texts_of(self.page)
-        return {text: words for text, words in known.items() if text in needed}
+        catalogue: dict[str, Any] = super().get_catalog()
+        needed = messages_of(self.page)
+        return {message: text for message, text in catalogue.items() if message in needed}

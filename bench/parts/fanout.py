@@ -16,7 +16,7 @@ import orjson
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.peers import PeerMissing, nginx, socketio
 from bench.publishers import HttpPublisher, Publisher, VotePublisher, through_layer
 from bench.stage import Running, Stage
@@ -43,7 +43,7 @@ class Flow:
 
 
 async def pour(
-    door: Door,
+    endpoint: Endpoint,
     publishing: Publishing,
     pids: list[int],
     screens: int,
@@ -53,7 +53,7 @@ async def pour(
     window: int = WINDOW,
 ) -> list[Flow]:
     """Open the screens, keep publishing, and measure after a warm-up."""
-    crowd = Crowd(door)
+    crowd = Crowd(endpoint)
     await crowd.open(screens)
     async with publishing() as publisher:
         pump = asyncio.create_task(_pump(crowd, publisher, window))
@@ -81,7 +81,7 @@ async def _pump(crowd: Crowd, publisher: Publisher, window: int) -> None:
     while True:
         version += 1
         await publisher.publish(version)
-        # One that is lost on the way holds nobody up for long.
+        # One that is lost on the way must not stop the rest for long.
         await crowd.until_version(version - window + 1, LOST_AFTER_SECS)
 
 
@@ -116,12 +116,12 @@ def _livepoll(stage: Stage, server: Server, processes: int = 1) -> bytes:
         database_url=database_url, server=server, processes=processes, env=FAST
     ) as running:
         poll_id = running.create_poll()
-        door = Door(running.port, f"/ws/polls/{poll_id}/", also=tuple(running.ports[1:]))
+        endpoint = Endpoint(running.port, f"/ws/polls/{poll_id}/", also=tuple(running.ports[1:]))
         _report(
             stage,
             f"livepoll, {server}" + (f", {processes} processes" if processes > 1 else ""),
             lambda: through_layer("bench.layer_publisher", poll_id, env),
-            door,
+            endpoint,
             running.pids,
             FEW * processes,
         )
@@ -140,7 +140,7 @@ def _by_votes(stage: Stage) -> None:
             stage,
             "livepoll, embedded default, by votes",
             lambda: _voting(running, poll_id),
-            Door(running.port, f"/ws/polls/{poll_id}/"),
+            Endpoint(running.port, f"/ws/polls/{poll_id}/"),
             running.pids,
         )
 
@@ -166,8 +166,8 @@ async def _posting(port: int, payload: bytes) -> AsyncIterator[Publisher]:
 def _nchan(stage: Stage, payload: bytes) -> None:
     try:
         with nginx(stage.folder / "nginx") as (pid, port):
-            door = Door(port, "/screen", greeting="upgrade")
-            _report(stage, "Nchan", lambda: _posting(port, payload), door, [pid])
+            endpoint = Endpoint(port, "/screen", greeting="upgrade")
+            _report(stage, "Nchan", lambda: _posting(port, payload), endpoint, [pid])
     except PeerMissing as missing:
         stage.report.remark(str(missing))
 
@@ -175,8 +175,8 @@ def _nchan(stage: Stage, payload: bytes) -> None:
 def _socketio(stage: Stage, payload: bytes) -> None:
     try:
         with socketio(stage.folder / "socketio") as (pid, port):
-            door = Door(port, "/socket.io/?EIO=4&transport=websocket", greeting="socket.io")
-            _report(stage, "Socket.IO", lambda: _posting(port, payload), door, [pid])
+            endpoint = Endpoint(port, "/socket.io/?EIO=4&transport=websocket", greeting="socket.io")
+            _report(stage, "Socket.IO", lambda: _posting(port, payload), endpoint, [pid])
     except PeerMissing as missing:
         stage.report.remark(str(missing))
 
@@ -188,19 +188,19 @@ def _plain(stage: Stage) -> None:
             stage,
             "plain, daphne",
             lambda: through_layer("bench.plain.publisher", poll_id, running.env),
-            Door(running.port, f"/ws/polls/{poll_id}/"),
+            Endpoint(running.port, f"/ws/polls/{poll_id}/"),
             running.pids,
         )
 
 
 def _report(
-    stage: Stage, case: str, publishing: Publishing, door: Door, pids: list[int],
+    stage: Stage, case: str, publishing: Publishing, endpoint: Endpoint, pids: list[int],
     window: int = WINDOW,
 ) -> None:  # fmt: skip
     sizes = stage.sizes
     flows = stage.run(
         pour(
-            door,
+            endpoint,
             publishing,
             pids,
             sizes.sockets,

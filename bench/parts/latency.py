@@ -1,6 +1,6 @@
 """Vote to screen: from a vote's first byte to the frame that contains it, at every screen.
 
-Votes come at a steady rate, whatever the answers take. A sample of votes is followed to
+Votes come at a steady rate, however slow the responses are. A sample of votes is followed to
 all screens; the percentiles are over all pairs of those.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.parts.votes import plain_bodies
 from bench.stage import Running, Stage
 from bench.web_load import WebLoad
@@ -55,7 +55,7 @@ async def follow_votes(
     Raises:
         Overwhelmed
     """
-    crowd = Crowd(Door(running.port, f"/ws/polls/{poll_id}/"), notes_all=True)
+    crowd = Crowd(Endpoint(running.port, f"/ws/polls/{poll_id}/"), notes_all=True)
     await crowd.open(screens)
     load = WebLoad(running.ports, CONNECTIONS, marker=b'"seq":')
     await load.open()

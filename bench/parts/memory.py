@@ -8,7 +8,7 @@ import statistics
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.stage import Running, Stage
 from bench.web_load import WebLoad
 
@@ -21,7 +21,7 @@ async def vote_for_an_hour(running: Running, votes: int, rounds: int) -> list[fl
     resident = []
     for _ in range(rounds + 1):
         poll_id = running.create_poll()
-        crowd = Crowd(Door(running.port, f"/ws/polls/{poll_id}/"))
+        crowd = Crowd(Endpoint(running.port, f"/ws/polls/{poll_id}/"))
         await crowd.open(SCREENS)
         load = WebLoad(running.ports, 64)
         await load.open()

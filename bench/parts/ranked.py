@@ -9,7 +9,7 @@ import statistics
 import time
 
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.database import RANKED, preload_votes
 from bench.parts.votes import Flood, in_turns
 from bench.stage import Running, Stage
@@ -31,7 +31,7 @@ async def vote_by_vote(
     running: Running, poll_id: str, ballots: list[bytes], votes: int
 ) -> list[float]:
     """One vote at a time in front of one screen: milliseconds until the screen has it."""
-    crowd = Crowd(Door(running.port, f"/ws/polls/{poll_id}/"))
+    crowd = Crowd(Endpoint(running.port, f"/ws/polls/{poll_id}/"))
     await crowd.open(1)
     load = WebLoad(running.ports, 1, marker=b'"seq":')
     await load.open()

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bench import machine
-from bench.crowd import Crowd, Door
+from bench.crowd import Crowd, Endpoint
 from bench.peers import PeerMissing, nginx, socketio
 from bench.stage import Stage
 
@@ -28,19 +28,19 @@ class Gathering:
 
 
 async def gather_screens(
-    door: Door, pids: list[int], screens: int, idle_seconds: float
+    endpoint: Endpoint, pids: list[int], screens: int, idle_seconds: float
 ) -> Gathering:
     """Connect all screens to a fresh server and leave them in peace.
 
     Raises:
         RuntimeError: some were lost.
     """
-    warm_up = Crowd(door)
+    warm_up = Crowd(endpoint)
     await warm_up.open(WARM_UP_SCREENS)
     await warm_up.close()
     await asyncio.sleep(SETTLE_SECS)
     rss, pss = _memory(pids)
-    crowd = Crowd(door)
+    crowd = Crowd(endpoint)
     server, busy = machine.cpu_seconds(pids), time.process_time()
     took = await crowd.open(screens, at_once=AT_ONCE)
     server_took = machine.cpu_seconds(pids) - server
@@ -72,26 +72,26 @@ def run(stage: Stage) -> None:
     found = []
     for _ in range(stage.sizes.repeats):
         with stage.livepoll() as running:
-            door = Door(running.port, f"/ws/polls/{running.create_poll()}/")
-            found.append(_gather(stage, door, running.pids))
+            endpoint = Endpoint(running.port, f"/ws/polls/{running.create_poll()}/")
+            found.append(_gather(stage, endpoint, running.pids))
     _report(stage, "livepoll, uvicorn", found)
     with stage.livepoll(backend="sqlite") as running:
-        door = Door(running.port, f"/ws/polls/{running.create_poll()}/")
-        _report(stage, "livepoll, embedded default", [_gather(stage, door, running.pids)])
+        endpoint = Endpoint(running.port, f"/ws/polls/{running.create_poll()}/")
+        _report(stage, "livepoll, embedded default", [_gather(stage, endpoint, running.pids)])
     try:
         with nginx(stage.folder / "nginx-sockets") as (pid, port):
-            door = Door(port, "/screen", greeting="upgrade")
-            _report(stage, "Nchan", [_gather(stage, door, [pid])])
+            endpoint = Endpoint(port, "/screen", greeting="upgrade")
+            _report(stage, "Nchan", [_gather(stage, endpoint, [pid])])
         with socketio(stage.folder / "socketio-sockets") as (pid, port):
-            door = Door(port, "/socket.io/?EIO=4&transport=websocket", greeting="socket.io")
-            _report(stage, "Socket.IO", [_gather(stage, door, [pid])])
+            endpoint = Endpoint(port, "/socket.io/?EIO=4&transport=websocket", greeting="socket.io")
+            _report(stage, "Socket.IO", [_gather(stage, endpoint, [pid])])
     except PeerMissing as missing:
         stage.report.remark(str(missing))
 
 
-def _gather(stage: Stage, door: Door, pids: list[int]) -> Gathering:
+def _gather(stage: Stage, endpoint: Endpoint, pids: list[int]) -> Gathering:
     sizes = stage.sizes
-    return stage.run(gather_screens(door, pids, sizes.most_sockets, sizes.idle_seconds))
+    return stage.run(gather_screens(endpoint, pids, sizes.most_sockets, sizes.idle_seconds))
 
 
 def _report(stage: Stage, case: str, found: list[Gathering]) -> None:

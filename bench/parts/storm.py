@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from bench import machine
 from bench.ballots import vote_requests
-from bench.crowd import Crowd, Door, NotingScreen
+from bench.crowd import Crowd, Endpoint, NotingScreen
 from bench.stage import Running, Stage
 from bench.web_load import WebLoad
 
@@ -27,8 +27,8 @@ VOTES_BEFORE, VOTES_AFTER = 200, 200
 class Audience:
     """Screens that come back whenever they are cut off."""
 
-    def __init__(self, door: Door, number: int) -> None:
-        self.crowd = Crowd(door)
+    def __init__(self, endpoint: Endpoint, number: int) -> None:
+        self.crowd = Crowd(endpoint)
         self.seats: list[NotingScreen | None] = [None] * number
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,7 +82,7 @@ class Audience:
 
 async def weather(running: Running, poll_id: str, screens: int) -> tuple[float, float]:
     """Restart the server under its audience; seconds until it is up, and until all is right."""
-    audience = Audience(Door(running.port, f"/ws/polls/{poll_id}/"), screens)
+    audience = Audience(Endpoint(running.port, f"/ws/polls/{poll_id}/"), screens)
     await audience.arrive()
     version = await _vote(running, poll_id, VOTES_BEFORE, skip=0)
     start = time.perf_counter()

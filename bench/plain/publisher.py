@@ -26,8 +26,8 @@ async def publish_all(poll_id: str, results: dict[str, Any]) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         version = int(line)
         counts = dict.fromkeys(results["counts"], version // 4)
-        told = {"version": version, "voters": version, "votes": version, "counts": counts}
-        event = {"type": "poll.results", "results": results | told}
+        newest = {"version": version, "voters": version, "votes": version, "counts": counts}
+        event = {"type": "poll.results", "results": results | newest}
         await layer.group_send(f"poll_{poll_id}", event)
 
 

@@ -1,5 +1,5 @@
 // Socket.IO as its documentation shows it: sockets join a room, a publish emits to the room.
-// Only the publishing door is ours: POST /publish with the tally as JSON.
+// Only the publishing endpoint is ours: POST /publish with the tally as JSON.
 const { createServer } = require("node:http");
 const { Server } = require("socket.io");
 

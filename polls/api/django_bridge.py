@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from polls.http import request_ids
 from polls.http.request import Receive, Send
 
-Door = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+Endpoint = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
-def answer_through(door: Door, request: Request) -> HttpResponse:
-    """What `door` answers to a Django request."""
+def respond_through(endpoint: Endpoint, request: Request) -> HttpResponse:
+    """The response of `endpoint` to a Django request."""
     sent: list[dict[str, Any]] = []
     body = request._request.body
 
@@ -24,7 +24,7 @@ def answer_through(door: Door, request: Request) -> HttpResponse:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    async_to_sync(door)(_scope_of(request), receive, send)
+    async_to_sync(endpoint)(_scope_of(request), receive, send)
     start, content = sent
     response = HttpResponse(content["body"], status=start["status"])
     for name, value in start["headers"]:

@@ -1,4 +1,4 @@
-"""OpenAPI links: what may follow an answer, and where in it the next request's `ref` stands.
+"""OpenAPI links: which request may follow a response, and where its `ref` stands in that.
 
 They cannot carry credentials: OpenAPI declares no Authorization parameter. Their
 descriptions say what to send.
@@ -34,7 +34,7 @@ def _for_poll(ref: str, *targets: str) -> list[_Link]:
     return [_Link(target, {"ref": ref}) for target in targets]
 
 
-def _of_answer(*targets: str) -> list[_Link]:
+def _of_response(*targets: str) -> list[_Link]:
     return _for_poll("$response.body#/id", *targets)
 
 
@@ -42,7 +42,7 @@ def _of_same_poll(*targets: str) -> list[_Link]:
     return _for_poll("$request.path.ref", *targets)
 
 
-_EVERYTHING = _of_answer(
+_EVERYTHING = _of_response(
     "polls_read", "polls_update", "polls_delete", "polls_open", "polls_pause", "polls_close",
     "polls_reset", "polls_clone", "polls_rotate_key", "polls_corrections", "voter_codes_list",
     "voter_codes_create", "votes_cast", "votes_mine", "votes_retract", "results_read",
@@ -62,15 +62,17 @@ _LINKS: dict[tuple[str, str], list[_Link]] = {
     ("polls_list", "200"): _for_poll(
         "$response.body#/results/0/id", "polls_read", "votes_cast", "results_read"
     ),
-    ("polls_read", "200"): _of_answer("votes_cast", "votes_mine", "results_read", "timeline_read"),
-    ("polls_update", "200"): _of_answer("polls_read", "polls_corrections", "polls_open"),
-    ("polls_open", "200"): _of_answer("votes_cast", "polls_pause", "polls_close"),
-    ("polls_pause", "200"): _of_answer("polls_open", "polls_close"),
-    ("polls_close", "200"): _of_answer(
+    ("polls_read", "200"): _of_response(
+        "votes_cast", "votes_mine", "results_read", "timeline_read"
+    ),
+    ("polls_update", "200"): _of_response("polls_read", "polls_corrections", "polls_open"),
+    ("polls_open", "200"): _of_response("votes_cast", "polls_pause", "polls_close"),
+    ("polls_pause", "200"): _of_response("polls_open", "polls_close"),
+    ("polls_close", "200"): _of_response(
         "results_read", "timeline_read", "polls_open", "polls_reset",
         "export_results_csv", "export_votes_csv", "export_report",
     ),
-    ("polls_reset", "200"): _of_answer("polls_open", "votes_cast", "export_votes_csv"),
+    ("polls_reset", "200"): _of_response("polls_open", "votes_cast", "export_votes_csv"),
     ("polls_rotate_key", "200"): _of_same_poll("polls_update"),
     ("votes_cast", "201"): _AFTER_A_VOTE,
     ("votes_cast", "200"): _AFTER_A_VOTE,

@@ -1,4 +1,4 @@
-"""What only an owner asks for: cloning, a new key, voter codes; and the public audit trail."""
+"""The owner's endpoints: cloning, a new key, voter codes; and the public list of corrections."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class CloneView(APIView):
     @endpoint(
         "A new draft with the same question, options and rules (owner)",
         operation_id="polls_clone",
-        answers={201: CreatedPollSerializer},
+        responses={201: CreatedPollSerializer},
         refuses=schema.OWNER_REFUSALS,
         request=None,
         parameters=[schema.REF],
@@ -49,7 +49,7 @@ class RotateKeyView(APIView):
     @endpoint(
         "A new owner key; the old one ends (owner)",
         operation_id="polls_rotate_key",
-        answers={200: OwnerKeySerializer},
+        responses={200: OwnerKeySerializer},
         refuses=schema.OWNER_REFUSALS,
         request=None,
         parameters=[schema.REF],
@@ -76,7 +76,7 @@ class CorrectionsView(APIView):
     @endpoint(
         "Corrections of option texts since the first vote",
         operation_id="polls_corrections",
-        answers={200: CorrectionsSerializer},
+        responses={200: CorrectionsSerializer},
         refuses=(errors.PollNotFound,),
         parameters=[schema.REF],
         auth=[{}],
@@ -135,7 +135,7 @@ class RevokedSerializer(serializers.Serializer[Any]):
 
 
 class _Negotiated(BaseRenderer):
-    """A form of the answer that the view itself writes."""
+    """A media type for content negotiation; the view itself writes the response."""
 
     def render(self, data: Any, media_type: Any = None, context: Any = None) -> Any:
         return data
@@ -159,7 +159,7 @@ class VoterCodesView(APIView):
     @endpoint(
         "Voter codes by number: used, revoked (owner)",
         operation_id="voter_codes_list",
-        answers={200: CodeStatusesSerializer},
+        responses={200: CodeStatusesSerializer},
         refuses=schema.OWNER_REFUSALS,
         parameters=[schema.REF],
         auth=schema.OWNER_AUTH,
@@ -175,14 +175,14 @@ class VoterCodesView(APIView):
             }
             for one in voter_codes.list_voter_codes(poll.id)
         ]
-        return JsonResponse({"codes": codes})  # in no other form, whatever was asked for
+        return JsonResponse({"codes": codes})  # in no other form, even if one was asked for
 
     @endpoint(
         "Make voter codes; shown this once (owner)",
         operation_id="voter_codes_create",
         description="As JSON, as CSV (`Accept: text/csv`) or as a sheet of QR codes to print"
         " (`Accept: text/html`).",
-        answers={201: NewCodesSerializer},
+        responses={201: NewCodesSerializer},
         refuses=(
             *schema.OWNER_REFUSALS,
             *schema.BODY_REFUSALS,
@@ -210,7 +210,7 @@ class RevokeCodesView(APIView):
     @endpoint(
         "Revoke voter codes; votes they cast stay (owner)",
         operation_id="voter_codes_revoke",
-        answers={200: RevokedSerializer},
+        responses={200: RevokedSerializer},
         refuses=(
             *schema.OWNER_REFUSALS, *schema.BODY_REFUSALS, errors.NotFound, errors.NotCodePoll,
         ),

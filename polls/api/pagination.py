@@ -15,7 +15,7 @@ class NewestFirst(CursorPagination):
     max_page_size = 100
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """The cursor of the request; its position is a moment, whoever wrote it."""
+        """The request's cursor. Clients can forge one: a position that is no time is a 404."""
         cursor = super().decode_cursor(request)
         position = cursor.position if cursor is not None else None
         if position is not None and not _is_moment(str(position)):

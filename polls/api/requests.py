@@ -1,4 +1,4 @@
-"""What the views share: who asks, which poll is meant, whether it is theirs, how it is shown."""
+"""Shared by the views: the caller, the poll of a path, the ownership check, poll responses."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -38,8 +38,8 @@ def owned_poll(request: Request, ref: str) -> Poll:
     account_id = account_of_caller(request)
     if is_owner(selectors.state_of(poll), key=caller.owner_key, account_id=account_id):
         return poll
-    is_somebody = caller.owner_key or caller.account_id is not None
-    raise errors.NotOwner if is_somebody else errors.OwnerRequired
+    has_credentials = caller.owner_key or caller.account_id is not None
+    raise errors.NotOwner if has_credentials else errors.OwnerRequired
 
 
 def shown(request: Request, poll: Poll | PollDetails) -> dict[str, Any]:

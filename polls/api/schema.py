@@ -21,7 +21,7 @@ _ALWAYS: tuple[ErrorClass, ...] = (
     errors.Overloaded,
 )
 
-# Of requests that change something: foreign pages and long bodies go no further than the door.
+# Of requests that change something: foreign pages and long bodies are refused before any endpoint.
 _ALWAYS_UNSAFE: tuple[ErrorClass, ...] = (errors.OriginNotAllowed, errors.TooLarge)
 
 REF = OpenApiParameter(
@@ -52,22 +52,22 @@ ACCOUNT_AUTH: Security = [{"ownerKey": []}]
 def endpoint(
     summary: str,
     *,
-    answers: dict[int, Any],
+    responses: dict[int, Any],
     refuses: tuple[ErrorClass, ...] = (),
     files: dict[int, str] | None = None,
     **more: Any,
 ) -> Callable[[Any], Any]:
     """`extend_schema` with every refusal of the endpoint as problem+json."""
-    answered: dict[Any, Any] = {}
-    for status, answer in answers.items():
-        answered[(status, "application/json") if answer else status] = answer
+    documented: dict[Any, Any] = {}
+    for status, serializer in responses.items():
+        documented[(status, "application/json") if serializer else status] = serializer
     for status, media_type in (files or {}).items():
-        answered[(status, media_type)] = OpenApiTypes.BINARY
+        documented[(status, media_type)] = OpenApiTypes.BINARY
 
     def decorate(method: Any) -> Any:
-        at_the_door = _ALWAYS if method.__name__ == "get" else (*_ALWAYS, *_ALWAYS_UNSAFE)
-        responses = answered | _problems((*refuses, *at_the_door))
-        return extend_schema(summary=summary, responses=responses, **more)(method)
+        of_every_endpoint = _ALWAYS if method.__name__ == "get" else (*_ALWAYS, *_ALWAYS_UNSAFE)
+        every = documented | _problems((*refuses, *of_every_endpoint))
+        return extend_schema(summary=summary, responses=every, **more)(method)
 
     return decorate
 

@@ -1,4 +1,4 @@
-"""What REST takes and gives: validation with an error a field, and the schema's shapes."""
+"""Serializers: validation with an error a field, and the shapes in the OpenAPI schema."""
 
 import re
 from collections.abc import Mapping
@@ -190,10 +190,10 @@ class PollCreateSerializer(PollFields):
 
 
 class PollUpdateSerializer(PollFields):
-    """PATCH /polls/{id}/. Whatever is left out stays."""
+    """PATCH /polls/{id}/. Fields that are left out stay."""
 
     def validate(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """`context["poll"]` is the poll as it stands."""
+        """`context["poll"]` is the poll before the edit."""
         poll = self.context["poll"]
         if fields.get("closes_at") is not None and fields.get("duration") is None:
             fields.pop("duration", None)
@@ -232,7 +232,7 @@ class ShownOptionSerializer(serializers.Serializer[Any]):
 
 
 class PollSerializer(serializers.Serializer[Any]):
-    """A poll as every client sees it. Describes `representation.poll_object`."""
+    """A poll as every client sees it. Describes `poll_json.poll_object`."""
 
     id = serializers.UUIDField()
     code = serializers.CharField()

@@ -1,4 +1,4 @@
-"""The REST face of polls: thin views over services and selectors."""
+"""REST for polls: thin views over services and selectors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from polls import errors, selectors, services
 from polls.api import schema
-from polls.api.django_bridge import answer_through
+from polls.api.django_bridge import respond_through
 from polls.api.pagination import NewestFirst
 from polls.api.requests import account_of_caller, created_response, owned_poll, ref_of, shown
 from polls.api.schema import endpoint
@@ -48,7 +48,7 @@ class PollListView(APIView):
     @endpoint(
         "Listed polls, newest first",
         operation_id="polls_list",
-        answers={200: PollPageSerializer},
+        responses={200: PollPageSerializer},
         refuses=(errors.Invalid, errors.NotFound),
         parameters=[
             OpenApiParameter("status", enum=[one.value for one in Status]),
@@ -77,7 +77,7 @@ class PollListView(APIView):
     @endpoint(
         "Make a poll",
         operation_id="polls_create",
-        answers={201: CreatedPollSerializer},
+        responses={201: CreatedPollSerializer},
         refuses=(*schema.BODY_REFUSALS, errors.InvalidToken),
         request=PollCreateSerializer,
         auth=[*schema.ACCOUNT_AUTH, {}],
@@ -96,7 +96,7 @@ class PollView(APIView):
     @endpoint(
         "One poll",
         operation_id="polls_read",
-        answers={200: PollSerializer},
+        responses={200: PollSerializer},
         refuses=(errors.PollNotFound,),
         parameters=[schema.REF],
         auth=[{}],
@@ -107,7 +107,7 @@ class PollView(APIView):
     @endpoint(
         "Edit a poll (owner)",
         operation_id="polls_update",
-        answers={200: PollSerializer},
+        responses={200: PollSerializer},
         refuses=(*schema.OWNER_REFUSALS, *schema.BODY_REFUSALS, errors.PollHasVotes),
         request=PollUpdateSerializer,
         parameters=[schema.REF],
@@ -126,7 +126,7 @@ class PollView(APIView):
     @endpoint(
         "Delete a poll and its votes (owner)",
         operation_id="polls_delete",
-        answers={204: None},
+        responses={204: None},
         refuses=schema.OWNER_REFUSALS,
         parameters=[schema.REF],
         auth=schema.OWNER_AUTH,
@@ -145,7 +145,7 @@ def act_view(
         @endpoint(
             f"{summary} (owner)",
             operation_id=f"polls_{name}",
-            answers={200: PollSerializer},
+            responses={200: PollSerializer},
             refuses=(*schema.OWNER_REFUSALS, *refuses),
             request=None,
             parameters=[schema.REF],
@@ -158,12 +158,12 @@ def act_view(
 
 
 class VotesView(APIView):
-    """Casting a vote. The server routes POST to `vote_endpoint` itself."""
+    """Casting a vote. `asgi.py` routes POST to `polls.http.vote` without Django."""
 
     @endpoint(
         "Cast a vote",
         operation_id="votes_cast",
-        answers={201: VoteAnswerSerializer, 200: VoteAnswerSerializer},
+        responses={201: VoteAnswerSerializer, 200: VoteAnswerSerializer},
         refuses=(
             errors.Malformed, errors.VoterRequired, errors.InvalidToken,
             errors.InvalidVoterCode, errors.PollNotFound, errors.PollNotOpen, errors.PollClosed,
@@ -176,7 +176,7 @@ class VotesView(APIView):
         auth=schema.VOTER_AUTH,
     )  # fmt: skip
     def post(self, request: Request, ref: str) -> Any:
-        return answer_through(cast_vote, request)
+        return respond_through(cast_vote, request)
 
 
 class MyVoteView(APIView):
@@ -185,7 +185,7 @@ class MyVoteView(APIView):
     @endpoint(
         "Your vote",
         operation_id="votes_mine",
-        answers={200: MyVoteSerializer},
+        responses={200: MyVoteSerializer},
         refuses=(errors.InvalidToken, errors.PollNotFound, errors.NotVoted),
         parameters=[schema.REF, schema.VOTER_CODE],
         auth=schema.VOTER_AUTH,
@@ -200,7 +200,7 @@ class MyVoteView(APIView):
     @endpoint(
         "Take your vote back",
         operation_id="votes_retract",
-        answers={204: None},
+        responses={204: None},
         refuses=(
             errors.InvalidToken, errors.VoterRequired, errors.PollNotFound, errors.NotVoted,
             errors.VoteChangeOff, errors.PollNotOpen, errors.PollClosed,
@@ -218,18 +218,18 @@ class MyVoteView(APIView):
 
 
 class ResultsView(APIView):
-    """The tally. The server routes GET to `results_endpoint` itself."""
+    """The tally. `asgi.py` routes GET to `polls.http.results` without Django."""
 
     @endpoint(
         "Results",
         operation_id="results_read",
-        answers={200: ResultsSerializer, 304: None},
+        responses={200: ResultsSerializer, 304: None},
         refuses=(errors.InvalidToken, errors.ResultsHidden, errors.PollNotFound),
         parameters=[schema.REF, schema.IF_NONE_MATCH],
         auth=[*schema.OWNER_AUTH, *schema.VOTER_AUTH],
     )
     def get(self, request: Request, ref: str) -> Any:
-        return answer_through(show_results, request)
+        return respond_through(show_results, request)
 
 
 class TimelineView(APIView):
@@ -238,7 +238,7 @@ class TimelineView(APIView):
     @endpoint(
         "When the votes came: some 80 versions of the tally and their times",
         operation_id="timeline_read",
-        answers={200: TimelineSerializer},
+        responses={200: TimelineSerializer},
         refuses=(errors.InvalidToken, errors.ResultsHidden, errors.PollNotFound),
         parameters=[schema.REF, schema.VOTER_CODE],
         auth=[*schema.OWNER_AUTH, *schema.VOTER_AUTH],
@@ -251,7 +251,7 @@ class TimelineView(APIView):
 
 
 def _state_with_results(request: Request, ref: str) -> PollState:
-    """The poll's state, for whom its results are shown to.
+    """The poll's state, if the caller may see its results.
 
     Raises:
         PollNotFound, InvalidToken, ResultsHidden
@@ -275,7 +275,7 @@ class VotersView(APIView):
     @endpoint(
         "A new voter token",
         operation_id="voters_create",
-        answers={201: VoterTokenSerializer},
+        responses={201: VoterTokenSerializer},
         request=None,
         auth=[{}],
     )
@@ -289,7 +289,7 @@ class LimitsView(APIView):
     @endpoint(
         "Limits",
         operation_id="limits_read",
-        answers={200: {"type": "object", "additionalProperties": {"type": "integer"}}},
+        responses={200: {"type": "object", "additionalProperties": {"type": "integer"}}},
         auth=[{}],
     )
     def get(self, request: Request) -> Response:

@@ -1,8 +1,8 @@
 """A PostgreSQL connection of one event loop's own, by asyncpg, which heals itself.
 
-A query on it costs no thread: nothing has to win the interpreter's lock back. Whoever uses it has
-another way for all the time that it is not ready. Needs session pooling where a pooler stands in
-between: statements are prepared, and settings are made once a connection.
+A query on it costs no thread: nothing has to win the interpreter's lock back. It may be not ready
+for any time, so its callers need another way to the database. A pooler in between must pool by
+session: statements are prepared, and settings are made once a connection.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class AsyncConnection:
 
         Raises:
             asyncpg.IntegrityConstraintViolationError: undone; the connection goes on.
-            Exception: whatever else it is, the connection is closed, and `stale_backends`
+            Exception: any other; the connection is closed, and `stale_backends`
                 has its backend unless that is known to have ended the statement.
         """
         assert self._connection is not None

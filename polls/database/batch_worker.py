@@ -26,7 +26,7 @@ class BatchWorker(Generic[Item, Answer]):
     """Answers items in batches by `work`.
 
     Args:
-        name: the thread's, for logs and profiles.
+        name: of the thread, for logs and profiles.
         work: gives one answer (or exception) an item, in their order; must not raise.
         batch_size: how many items a batch has at most.
     """
@@ -109,7 +109,7 @@ class BatchWorker(Generic[Item, Answer]):
         answers: Sequence[Answer | BaseException]
         try:
             answers = self._work([pending.item for pending in batch])
-        except BaseException as error:  # the callers must be told, whatever happened
+        except BaseException as error:  # callers must get every error, else they wait for ever
             logger.exception("a batch of %s failed", self._name)
             answers = [error] * len(batch)
         by_loop: dict[asyncio.AbstractEventLoop, list[Settled[Item, Answer]]] = defaultdict(list)

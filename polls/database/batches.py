@@ -36,12 +36,12 @@ class Batches(Generic[Item, Answer]):
     """Answers items from event loops and threads.
 
     Args:
-        name: the thread's.
-        work: the thread's: one answer (or exception) an item; must not raise.
+        name: of the worker thread.
+        work: of the worker thread: one answer (or exception) an item; must not raise.
         make_lane_work: called for each lane: answers what it can of a batch, returns the rest.
         capacity: how many items may wait.
         batch_size: how many items a batch has at most.
-        on_full: told of each refusal.
+        on_full: called for each refusal.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class AsyncLane(Generic[Item, Answer]):
         return True
 
     def close(self) -> None:
-        """End the connection; whatever waits or is under way is left."""
+        """End the connection; what waits or is under way goes to `leave`."""
         self.connection.close()
         left = self._batch + self._gathered
         self._batch, self._gathered = [], []

@@ -26,7 +26,7 @@ Settled = tuple[Pending[Item, Answer], Answer | BaseException]
 
 
 def settle(settled: Iterable[Settled[Item, Answer]]) -> None:
-    """Give each caller the answer, on the caller's event loop; who has gone is passed over."""
+    """Give each caller the answer, on the caller's event loop; cancelled callers are skipped."""
     for (_, future, respond), answer in settled:
         if future.done():
             continue

@@ -1,4 +1,4 @@
-"""Who calls: voter tokens, owner keys and addresses out of a request's headers."""
+"""The caller of a request: voter token, owner key, account and address from its headers."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from polls.rules.limits import LIMITS
 
 
 class Caller(NamedTuple):
-    """What the headers of a request say of its sender.
+    """What the headers of a request claim and prove about its sender.
 
     `device` and its `token` are None where no voter token came; `owner_key` is one as it
     stands, not yet compared with anything; `account_id` comes out of a token that we signed.
@@ -55,7 +55,7 @@ class Caller(NamedTuple):
         )
 
     def known_identity(self, voter_code: str | None = None) -> Identity:
-        """Who asks about a vote; nothing is minted, so nobody is nobody."""
+        """The identity to look up a vote by. No device is minted: a new caller has an empty one."""
         return Identity(
             device=self.device or "",
             address=self.address,

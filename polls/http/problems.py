@@ -1,4 +1,4 @@
-"""One shape for every refusal: RFC 9457 problem+json, whichever door it comes through."""
+"""One shape for every refusal: RFC 9457 problem+json, on every endpoint."""
 
 import logging
 from typing import Any
@@ -46,7 +46,7 @@ def problem_response(error: errors.PollError) -> HttpResponse:
 
 
 def problem_for_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
-    """DRF's exception handler: whatever was raised becomes one of our errors."""
+    """DRF's exception handler: every exception becomes one of our errors."""
     error = as_poll_error(exc)
     response = problem_response(error)
     view = context.get("view")

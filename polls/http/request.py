@@ -46,7 +46,7 @@ class RawRequest:
         self._client = scope.get("client")
         self._scheme = scope.get("scheme")
         self.has_id = request_ids.SCOPE_KEY in scope  # from `with_request_ids`
-        # Who limits guesses is told of a failure, by its code, before the client is.
+        # Called with a failure's code before the client gets it; rate limits count guesses by it.
         self.on_failure: Callable[[RawRequest, str], Awaitable[None]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self.headers) < len(scope["headers"]):
@@ -54,7 +54,7 @@ class RawRequest:
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> "RawRequest":
-        """The request of this scope, read once for all who look at it on its way."""
+        """The request of this scope; made once, and shared by guard, limits and endpoint."""
         request: RawRequest | None = scope.get(_SCOPE_KEY)
         if request is None:
             request = scope[_SCOPE_KEY] = cls(scope)
@@ -65,7 +65,7 @@ class RawRequest:
 
     @property
     def poll_ref(self) -> str:
-        """What stands for the poll in /api/v1/polls/{ref}/…"""
+        """The `ref` in /api/v1/polls/{ref}/…"""
         return self.path.split("/", 5)[4]
 
     @property
@@ -76,7 +76,7 @@ class RawRequest:
 
     @property
     def address(self) -> str:
-        """The client's address: the proxies' word only as far as proxies are trusted."""
+        """The client's address; X-Forwarded-For counts only as far as proxies are trusted."""
         host = self._client[0] if self._client else ""
         return client_address(host, self.header(b"x-forwarded-for"))
 
@@ -88,11 +88,11 @@ class RawRequest:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether the sender says who they are, truly or not."""
+        """Whether the request carries credentials, valid or not."""
         return b"authorization" in self.headers or b"cookie" in self.headers
 
     def caller(self) -> Caller:
-        """Who asks.
+        """The caller that the headers name.
 
         Raises:
             InvalidToken

@@ -1,4 +1,4 @@
-"""A request id in every answer and every log line of a request. Says nothing of anybody."""
+"""A request id in every response and every log line of a request. It holds no personal data."""
 
 import logging
 import secrets

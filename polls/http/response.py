@@ -1,10 +1,9 @@
-"""Answers of the raw ASGI endpoints: headers, CORS, problem+json, and the short way to Uvicorn.
+"""Responses of the raw ASGI endpoints: headers, CORS, problem+json, and one write to Uvicorn.
 
-Each message of ASGI's `send` is a system call there, and one that wakes whoever waits at the other
-end. So head and body are written as one piece, and a round of readers is answered in one turn of
-the event loop, one right after the other. Answers to a batch of votes are made before any of them
-is written, and go `at_once`. What is not plainly ready is left to the server's `send`
-(docs/decisions/answers-in-one-piece.md).
+Each message of ASGI's `send` is a system call there, and wakes the client. So head and body are
+written as one piece, and responses that are ready in one turn of the event loop leave one right
+after the other; those to a batch of votes are all made before, and leave `at_once`. A connection
+that is not plainly ready gets the server's own `send` (docs/decisions/answers-in-one-piece.md).
 """
 
 import asyncio
@@ -34,15 +33,15 @@ _CORS_HEADERS: tuple[Header, ...] = (
 
 
 def cors_headers(request: RawRequest) -> list[Header]:
-    """What a page of an allowed other origin needs to read the answer."""
+    """CORS headers, where the page that asks is of an allowed other origin."""
     origin = request.headers.get(b"origin")
     if origin and origin.decode("latin-1") in settings.ALLOWED_ORIGINS:
         return [(b"access-control-allow-origin", origin), *_CORS_HEADERS]
     return []
 
 
-def answer_headers(request: RawRequest) -> list[Header]:
-    """What goes with every answer of a raw endpoint, which has no middleware."""
+def response_headers(request: RawRequest) -> list[Header]:
+    """CORS and request id, for an endpoint without middleware."""
     headers = cors_headers(request)
     if not request.has_id:
         headers.append((b"x-request-id", request_ids.new_request_id().encode()))
@@ -72,15 +71,16 @@ async def respond(
     *,
     at_once: bool = False,
 ) -> None:
-    """
+    """Send a whole response: as one write where possible, else by `send`.
+
     Args:
-        at_once: not together with the other answers of this turn of the loop; for answers that
-            were all made before the first of them is written.
+        at_once: do not wait for the end of this turn of the loop; for responses that were all
+            made before the first of them is written.
     """
     standing, encoded = _standing_headers(content_type, cache_control)
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if await _write_answer(send, status, encoded, headers, body, at_once=at_once):
+    if await _write_response(send, status, encoded, headers, body, at_once=at_once):
         return
     start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
     await send(start)
@@ -90,7 +90,7 @@ async def respond(
 async def refuse(
     request: RawRequest, send: Send, error: errors.PollError, headers: list[Header]
 ) -> None:
-    """A raw endpoint's answer when it cannot do what was asked."""
+    """Count the failure for the rate limits, then send the problem."""
     if request.on_failure is not None:
         await request.on_failure(request, error.code)
     await respond_problem(send, error, headers)
@@ -115,7 +115,7 @@ def _encode_headers(headers: Sequence[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-async def _write_answer(
+async def _write_response(
     send: Any,
     status: int,
     standing: bytes,
@@ -124,12 +124,12 @@ async def _write_answer(
     *,
     at_once: bool = False,
 ) -> bool:
-    """Answer past an ASGI `send` when this turn of the loop ends: whether it did.
+    """Write one response to Uvicorn's transport, past `send`; False if that is not possible.
 
     Args:
-        at_once: not with the others of this turn.
-        standing: header lines, by `_encode_headers`; `headers` come after them. None of them
-            holds what a client sent unchecked: nobody looks for line ends in them here.
+        at_once: do not wait for the end of this turn of the loop.
+        standing: header lines, by `_encode_headers`; `headers` come after them. They are not
+            searched for line ends: no value may be a client's own unchecked text.
     """
     cycle = getattr(send, "__self__", None)
     if type(cycle) is not RequestResponseCycle:
@@ -165,7 +165,7 @@ async def _write_answer(
 
 
 def _end_of_turn() -> "asyncio.Future[None]":
-    """Done when all that the event loop has ready by now has run."""
+    """A future that is done once the callbacks that are ready now have run."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     waiting = _waiting.get(loop)

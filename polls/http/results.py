@@ -1,5 +1,6 @@
-"""GET …/results/: the tally, never older than an acknowledged vote. A raw ASGI
-endpoint."""
+"""GET /api/v1/polls/{ref}/results/, a raw ASGI endpoint: a tally never older than an acknowledged
+vote.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from polls import errors
 from polls.http.problems import as_poll_error
 from polls.http.request import RawRequest, Receive, Send
-from polls.http.response import answer_headers, refuse, respond
+from polls.http.response import refuse, respond, response_headers
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
@@ -19,9 +20,9 @@ _CACHE_CONTROL = b"private, no-cache"
 
 
 async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Answer with the results, 304 where the client has them, or the problem."""
+    """Respond with the results, 304 where the client has them, or a problem."""
     request = RawRequest.of(scope)
-    headers = answer_headers(request)
+    headers = response_headers(request)
     try:
         reading = await _read(request)
     except Exception as exc:

@@ -1,7 +1,7 @@
 """Which pages may open a socket or change anything: ours, and those of ALLOWED_ORIGINS.
 
 A missing Origin is let through: only browsers send one, and only a browser could be made
-to carry somebody else's cookie here. The Host must be one of ours in any case, or a page
+to carry a user's cookie here. The Host must be one of ours in any case, or a page
 whose name was pointed at this server would pass for our own.
 """
 
@@ -12,7 +12,7 @@ from polls.http.request import RawRequest
 
 
 def check_sender(request: RawRequest) -> None:
-    """Refuse what may carry somebody else's cookie: a request from a page of another origin.
+    """Refuse what may carry a user's cookie: a request from a page of another origin.
 
     Raises:
         Malformed: the Host is none of ours.
@@ -32,5 +32,5 @@ def is_allowed_origin(request: RawRequest) -> bool:
     if not origin or origin in settings.ALLOWED_ORIGINS:
         return True
     scheme, _, host = origin.partition("://")
-    # TLS may end at a proxy that we were not told of; what we know to be https stays https.
+    # TLS may end at a proxy that no setting names; a connection known to be https stays https.
     return host == request.header(b"host") and (scheme == "https" or not request.is_secure)

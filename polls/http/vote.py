@@ -1,7 +1,6 @@
-"""POST /api/v1/polls/{id}/votes/: from bytes to the ballot box and back. A raw ASGI endpoint.
+"""POST /api/v1/polls/{id}/votes/, a raw ASGI endpoint: reads the vote, waits for the ballot box.
 
-A 2xx is sent after COMMIT only. No database, no Django request handler on this path. The request
-guard has checked the sender.
+Sends 2xx after COMMIT only. Touches no database itself; the request guard has checked the sender.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from polls import draining, errors
 from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
 from polls.http.request import Disconnected, Header, RawRequest, Receive, Send
-from polls.http.response import answer_headers, refuse, respond
+from polls.http.response import refuse, respond, response_headers
 from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
 from polls.refs import parse_ref
@@ -29,18 +28,18 @@ from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
 from polls.voting.vote import Cast, Outcome, StoredVote
 
-_Answer = tuple[int, bytes]  # status and body
+_Response = tuple[int, bytes]  # status and body
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
-# A batch's voters share its states, and what is seen of each is made once for all. By the
-# object's id, which is nobody else's while the entry holds it.
+# A batch's voters share its states; the results of each are encoded once. By the object's id,
+# which no other object has while the entry holds it.
 _made: dict[int, tuple[PollState, bytes]] = {}
 _MOST_MADE = 100
 
 
 async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Take one vote and answer with what became of it."""
+    """Take one vote: 201 stored, 200 repeated or replaced, else a problem."""
     request = RawRequest.of(scope)
-    headers = answer_headers(request)
+    headers = response_headers(request)
     try:
         status, body = await _cast(request, receive, headers)
     except Disconnected:
@@ -51,9 +50,9 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
         await respond(send, status, body, headers, at_once=True)
 
 
-async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) -> _Answer:
-    """A device that is minted goes into `headers` before it votes, so that whoever is told to
-    try again is the same voter then."""
+async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) -> _Response:
+    """The token of a new device goes into `headers` before it votes: a client that must retry
+    is then the same voter."""
     if draining.is_draining():
         raise errors.Overloaded(
             "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
@@ -72,19 +71,19 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     token = caller.token or token_of(identity.device)
     if not caller.token:
         headers.append((b"set-cookie", _cookie(token, request.is_secure)))
-    answer = partial(_answer, caller, token.encode())
-    answered: _Answer | Outcome = await ballot_box.cast(Cast(parsed, identity, body), answer)
-    if isinstance(answered, Outcome):
-        assert answered.state is not None
-        answered = answer(answered, await _counted_results(answered.state))
-    assert not isinstance(answered, Outcome)
-    return answered
+    response_to = partial(_response_to, caller, token.encode())
+    response: _Response | Outcome = await ballot_box.cast(Cast(parsed, identity, body), response_to)
+    if isinstance(response, Outcome):
+        assert response.state is not None
+        response = response_to(response, await _counted_results(response.state))
+    assert not isinstance(response, Outcome)
+    return response
 
 
-def _answer(
+def _response_to(
     caller: Caller, token: bytes, outcome: Outcome, counted_results: bytes | None = None
-) -> _Answer | Outcome:
-    """What the voter is told; nothing yet where `counted_results` are to be shown and missing.
+) -> _Response | Outcome:
+    """What the voter gets; the outcome itself where `counted_results` are needed and missing.
 
     Raises:
         PollError: why the vote was refused.
@@ -125,8 +124,8 @@ def vote_object(vote: StoredVote, kind: str) -> dict[str, Any]:
 
 
 def _results_for(state: PollState, now: datetime, caller: Caller) -> bytes | None:
-    """The results to send with a vote's answer, as JSON: null for who may not see them, None
-    where they have to be counted first."""
+    """The results that go with a vote's response, as JSON: `null` for a voter who may not see
+    them, None where they must be counted first."""
     made = _made.get(id(state))
     if made is not None and state.results_visibility == Visibility.ALWAYS:
         return made[1]

@@ -1,4 +1,4 @@
-"""Behind proxies: whose address a request really comes from."""
+"""The client's address behind proxies: of X-Forwarded-For, only what a trusted one wrote."""
 
 import os
 from functools import lru_cache
@@ -6,18 +6,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
 
-# Uvicorn's own variable. Without it, a bare `uvicorn asgi:application` believes what anybody
-# on this machine, a proxy too, passes on as X-Forwarded-For, and puts it in the peer's place.
-_SERVER_WAS_TOLD_WHOM_TO_BELIEVE = "FORWARDED_ALLOW_IPS" in os.environ
+# Uvicorn's own variable. Without it, a bare `uvicorn asgi:application` puts X-Forwarded-For of any
+# peer on this machine, a proxy too, in the peer's place.
+_UVICORN_KNOWS_ITS_PROXIES = "FORWARDED_ALLOW_IPS" in os.environ
 _THIS_MACHINE = "127.0.0.1"
 
 
 def client_address(peer: str, forwarded_for: str) -> str:
-    """Whose request this is: the entry that the outermost trusted proxy wrote.
+    """The address for limits and voting: with N trusted proxies the Nth entry from the right.
 
-    With N trusted proxies that is the Nth entry from the right of X-Forwarded-For;
-    everything left of it is the client's own claim and is not looked at. Without any, a
-    peer that stands in the header is a claim as well; all who make one share one address.
+    Entries left of that are the client's own claim and are ignored. Without trusted proxies a
+    peer that stands in the header is a claim too; all who make one share one address.
     """
     if not forwarded_for:
         return _one_subscriber(peer)
@@ -26,7 +25,7 @@ def client_address(peer: str, forwarded_for: str) -> str:
     if hops and len(claimed) >= hops:
         return _one_subscriber(claimed[-hops])
     is_claim = not hops and peer in map(_without_port, claimed)
-    if is_claim and not _SERVER_WAS_TOLD_WHOM_TO_BELIEVE:
+    if is_claim and not _UVICORN_KNOWS_ITS_PROXIES:
         return _THIS_MACHINE
     return _one_subscriber(peer)
 

@@ -1,4 +1,4 @@
-"""Owner keys: who made a poll without an account shows one to act on it.
+"""Owner keys: secrets by which the owner of a poll acts without an account.
 
 A key is 192 random bits, so a plain SHA-256 keeps it as safe as itself; it is shown once,
 stored hashed and compared in constant time.

@@ -21,7 +21,7 @@ _GROUP_LENGTH = 4
 
 
 def new_voter_code() -> str:
-    """XXXX-XXXX: 31^8, some 850 billion; with a rate limit on tries, safe to guess at."""
+    """XXXX-XXXX: 31^8, some 850 billion; with a rate limit on misses, guessing is hopeless."""
     letters = [secrets.choice(JOIN_CODE_ALPHABET) for _ in range(_GROUPS * _GROUP_LENGTH)]
     return "-".join(
         "".join(letters[at : at + _GROUP_LENGTH]) for at in range(0, len(letters), _GROUP_LENGTH)

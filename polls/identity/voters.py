@@ -1,7 +1,7 @@
 """Who is voting: signed voter tokens, and the voter key that a poll stores.
 
 A poll never stores a token, an account or an address, only HMAC(secret, poll, identity):
-nobody without the secret can go back from it, and nobody can link two polls by it. How
+without the secret it leads back to none of them, and two polls cannot be linked by it. How
 strong each policy is stands in docs/voters.md.
 """
 

@@ -1,7 +1,7 @@
 """Counts of the polls whose results need every ballot, as far as this process shows them.
 
 A count catches up with the record of votes by their `seq`, so each such vote is read once a
-process and no tally costs a pass over all ballots. What is counted is the kind's own affair
+process and no tally costs a pass over all ballots. The kind counts
 (`rules.kinds.kind.BallotCounter`).
 """
 

@@ -1,7 +1,7 @@
 """The reader: requests for a poll's state that arrive together share one query.
 
-Every answer is read from the database after it was asked for, so it is never older than a vote
-that was acknowledged before, by whichever process. Polls that the clock has closed are sealed
+Each query begins after its requests came, so no reading is older than a vote that any process had
+acknowledged by then. Polls that the clock has closed are sealed
 first, so `final` is final. On PostgreSQL a busy event loop reads plain results itself.
 """
 
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     """A poll as it was at one moment; what was not asked for is None.
 
     `results` is the JSON object of `results_json.results_of`, as bytes, and `tag` its ETag: the
-    version and whatever else changes it.
+    version and all else that changes the body.
     """
 
     state: PollState
@@ -159,7 +159,7 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
 async def _answer_at_hand(
     connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
 ) -> list[Pending[PollQuery, Reading]]:
-    """Answer what is at hand; returns the rest. One query."""
+    """Answer what needs no further query; returns the rest. One query."""
     refs = {pending.item.ref for pending in batch}
     states = selectors.by_ref(await selectors.fetch_states(connection, refs))
     now = datetime.now(UTC)

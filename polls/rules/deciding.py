@@ -18,10 +18,10 @@ class Verdict(StrEnum):
 def decide_vote(
     state: PollState, now: datetime, marks: Marks, earlier: Marks | None
 ) -> Verdict | Refusal:
-    """What becomes of a valid ballot: the whole rule of who may vote when, how often.
+    """Decide a valid ballot: the whole rule of who may vote when, and how often.
 
-    A repeat of the recorded vote is answered as such whatever the poll's state, so that
-    a retry always gets the first answer.
+    A repeat of the recorded vote is repeated in every state of the poll, so that a retry always
+    gets the first answer.
     """
     if earlier is not None and earlier == marks:
         return Verdict.REPEATED

@@ -1,4 +1,4 @@
-"""The limits that are published at `GET /api/v1/limits/` and held everywhere."""
+"""Fixed limits, public at `GET /api/v1/limits/`. Names carry their unit."""
 
 MAX_STARS = 5
 

@@ -119,7 +119,7 @@ _AFTER_TOTALS = PollState._fields.index("stars") + 1
 
 
 def may_see_results(state: PollState, status: Status, *, is_owner: bool, has_voted: bool) -> bool:
-    """Whether somebody may see the tally now. Holds for every path that shows one."""
+    """Whether a caller may see the tally now. Every path that shows one must ask this."""
     visibility = state.results_visibility
     if is_owner or visibility == Visibility.ALWAYS:
         return True

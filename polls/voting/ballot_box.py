@@ -1,7 +1,7 @@
 """The ballot box: group commit. Votes that arrive while a commit is under way share the next one.
 
 An answer means committed. On PostgreSQL an event loop with much to do stores first votes itself
-(`fast_lane`); everything else, and whatever goes wrong there, is the committer's.
+(`fast_lane`); everything else, and every failure there, is the committer's.
 """
 
 import asyncio

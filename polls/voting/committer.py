@@ -155,7 +155,7 @@ class LockedPoll:
 def _voters_of(
     batch: Sequence[Cast], polls: Sequence[LockedPoll | None]
 ) -> list[Voter | errors.PollError]:
-    """Who casts each vote, or why nobody can cast it."""
+    """The voter of each vote, or why it is refused."""
     voters: list[Voter | errors.PollError] = []
     by_code: set[Voter] = set()
     for cast, poll in zip(batch, polls, strict=True):

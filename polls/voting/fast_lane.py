@@ -1,7 +1,7 @@
 """The fast lane: first votes on PostgreSQL, committed by the event loop, one statement a batch.
 
-Whatever it cannot take (a change, a voter code, a poll that has changed, a conflict, an error) is
-left to the committer, which answers a vote that was committed after all as repeated.
+Votes that it cannot take (a change, a voter code, a poll that has changed, a conflict, an error)
+are left to the committer, which answers a vote that was committed after all as repeated.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ class StoredVote(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a Cast: `vote` is what is recorded, `error` why it was refused.
+    """The result of a Cast: `vote` is what is recorded, `error` why it was refused.
 
     `state` is the poll as the batch left it, `decided_at` when that was; None where there is no
     such poll.

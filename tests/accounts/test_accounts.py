@@ -116,7 +116,7 @@ def vote_as(person: Person, poll: Json, choice: int, access: str) -> httpx.Respo
     return person.vote(poll, choice, **bearer(access))
 
 
-def test_an_account_votes_once_from_whatever_device(
+def test_an_account_votes_once_from_any_device(
     owner: Person, voter: Person, neighbour: Person
 ) -> None:
     poll = owner.make_poll(voter_policy="account")

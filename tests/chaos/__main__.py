@@ -37,7 +37,7 @@ def main() -> int:
             rate=float(os.environ.get("CHAOS_RATE", "1500")),
             workers=128,
         )
-        report = uvloop.run(run(rig, config, tell=lambda line: print(line, flush=True)))
+        report = uvloop.run(run(rig, config, log=lambda line: print(line, flush=True)))
         for web in rig.webs:
             unhandled = [line for line in web.log.read_text().splitlines() if "Traceback" in line]
             print(f"{web.log.name}: {len(unhandled)} tracebacks", flush=True)

@@ -17,7 +17,7 @@ from tests.chaos.ledger import Disturbance, Ledger, PollLedger, Screen, Version,
 
 RULES = {
     "stored": "an acknowledged vote is in the database, with that seq and that choice",
-    "once": "a voter has one current vote, and nobody votes who did not try",
+    "once": "a voter has one current vote, and only who tried has voted",
     "retry": "a retry gets the first answer",
     "gapless": "seqs run from 1 without gap up to the poll's version",
     "recount": "the stored tally equals a recount of the votes",
@@ -165,15 +165,15 @@ def _check_poll(ledger: Ledger, poll_id: str, poll: PollLedger, store: Store) ->
         said = unsaid.pop(at, [])
         if any(one.partition("|")[2] != row.marks for one in said) or len(set(said)) > 1:
             ledger.violate("stored", f"{poll_id} {at} is {row.marks}; acknowledged as {said}")
-        told = shown.pop(at, None)
-        if told is not None and told != (count.voters, count.votes, _text(count.counts)):
-            ledger.violate("committed", f"{poll_id} {at}: {told}, recount {count.counts}")
+        tally = shown.pop(at, None)
+        if tally is not None and tally != (count.voters, count.votes, _text(count.counts)):
+            ledger.violate("committed", f"{poll_id} {at}: {tally}, recount {count.counts}")
     end_epoch()
     for at, said in unsaid.items():
         ledger.violate("stored", f"{poll_id} {at} {said} was acknowledged and is not stored")
-    for at, told in shown.items():
-        if at[1] != 0 or told.votes:
-            ledger.violate("committed", f"{poll_id} {at} was shown and never was: {told}")
+    for at, tally in shown.items():
+        if at[1] != 0 or tally.votes:
+            ledger.violate("committed", f"{poll_id} {at} was shown and never was: {tally}")
     if epoch != stored.epoch:  # nobody has voted since the reset
         count, seq = _Count(poll.kind, options), 0
     if stored.version != seq:
@@ -190,9 +190,9 @@ def _text(counts: dict[str, int]) -> str:
 
 
 def _check_closings(ledger: Ledger, poll_id: str, poll: PollLedger) -> None:
-    told = {one.version for one in poll.closings}
-    for version in poll.finals - told:
-        ledger.violate("final", f"{poll_id}: final at {version}, closed at {sorted(told)}")
+    closed = {one.version for one in poll.closings}
+    for version in poll.finals - closed:
+        ledger.violate("final", f"{poll_id}: final at {version}, closed at {sorted(closed)}")
     if not poll.closings:
         return
     acks = sorted(poll.acks, key=lambda ack: ack.answered)

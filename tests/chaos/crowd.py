@@ -1,4 +1,4 @@
-"""The people of a chaos run: voters that try again until they are told, screens that come
+"""The people of a chaos run: voters that try again until they are answered, screens that come
 back when they are cut off, and an owner. All of them write into the ledger."""
 
 import asyncio
@@ -135,7 +135,7 @@ class Crowd:
         self._spawn(self._voting, self._give_permits())
 
     async def stop_voting(self) -> None:
-        """Nobody new votes; everybody who has begun is answered first."""
+        """No new voter begins; each who has begun is answered first."""
         self.is_voting = False
         for _ in range(self._workers):
             self._permits.release()
@@ -197,8 +197,8 @@ class Crowd:
                 now = time.monotonic()
                 self.ledger.note_answer(status, headers, "a vote")
                 if status in (200, 201):
-                    told = orjson.loads(answer)
-                    self.ledger.note_ack(poll_id, voter, marks, status, told, sent, now)
+                    body = orjson.loads(answer)
+                    self.ledger.note_ack(poll_id, voter, marks, status, body, sent, now)
                     if asks_again:
                         asks_again = False
                         continue
@@ -280,7 +280,7 @@ class Crowd:
         """An owner's act, tried until it is answered with success.
 
         Waits for an answer as long as it takes: a request that was given up could still be
-        done, at a moment that nobody knows of.
+        done, at an unknown moment.
         """
         pause = 0.1
         while True:

@@ -34,7 +34,7 @@ class Scene:
     async def disturbing(
         self, what: str, processes: Iterable[int] | None = None
     ) -> AsyncIterator[None]:
-        """Note what the block breaks, and for whom: `redis`, or anything else."""
+        """Note what the block breaks: `redis`, or anything else."""
         start = time.monotonic()
         hit = frozenset(range(len(self.rig.webs)) if processes is None else processes)
         place = len(self.crowd.ledger.disturbances)
@@ -124,10 +124,10 @@ async def kill_postgres(scene: Scene) -> None:
 async def kill_postgres_in_a_commit(scene: Scene) -> None:
     wire = f"postgres-{scene.web()}"
     async with scene.disturbing("postgres"):
-        await asyncio.to_thread(scene.rig.wires.tell, wire, "trap", "tell")
+        await asyncio.to_thread(scene.rig.wires.send, wire, "trap", "signal")
         await asyncio.to_thread(scene.rig.wires.await_commit, _COMMIT_DEADLINE_SECS)
         await asyncio.to_thread(scene.rig.postgres.kill)
-        await asyncio.to_thread(scene.rig.wires.tell, wire, "heal")
+        await asyncio.to_thread(scene.rig.wires.send, wire, "heal")
         await asyncio.to_thread(scene.rig.postgres.start)
 
 
@@ -147,11 +147,11 @@ def on_wire(server: str, command: str, value: object = None, *, everybody: bool 
         number = scene.web()
         amount = scene.random.uniform(0.02, 0.2) if value == "some" else value
         async with scene.disturbing(server, None if everybody else [number]):
-            await asyncio.to_thread(scene.rig.wires.tell, f"{server}-{number}", command, amount)
+            await asyncio.to_thread(scene.rig.wires.send, f"{server}-{number}", command, amount)
             try:
                 await scene.last()
             finally:
-                await asyncio.to_thread(scene.rig.wires.tell, f"{server}-{number}", "heal")
+                await asyncio.to_thread(scene.rig.wires.send, f"{server}-{number}", "heal")
 
     return fault
 
@@ -176,11 +176,11 @@ async def fill_the_ballot_box(scene: Scene) -> None:
     async with scene.disturbing("web"):
         web.extra_env = {"BALLOT_BOX_CAPACITY": "3", "BALLOT_BOX_BATCH": "2"}
         await asyncio.to_thread(web.restart)
-        await asyncio.to_thread(scene.rig.wires.tell, wire, "delay", 0.1)
+        await asyncio.to_thread(scene.rig.wires.send, wire, "delay", 0.1)
         try:
             await scene.last(1.0, 2.0)
         finally:
-            await asyncio.to_thread(scene.rig.wires.tell, wire, "heal")
+            await asyncio.to_thread(scene.rig.wires.send, wire, "heal")
             web.extra_env = {}
             await asyncio.to_thread(web.restart)
 

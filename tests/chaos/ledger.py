@@ -1,4 +1,4 @@
-"""What clients were told, written down as it came: every acknowledgement and every frame.
+"""What clients received, written down as it came: every acknowledgement and every frame.
 
 What is wrong in itself is noted at once; the rest is for the checker.
 """
@@ -36,8 +36,8 @@ class Ack(NamedTuple):
     answered: float
 
 
-class Told(NamedTuple):
-    """A tally as somebody was shown it."""
+class Shown(NamedTuple):
+    """A tally as one client received it."""
 
     voters: int
     votes: int
@@ -85,13 +85,13 @@ class Disturbance(NamedTuple):
 
 @dataclass
 class PollLedger:
-    """What was told of one poll."""
+    """What clients received of one poll."""
 
     kind: str
     vote_change: bool
     hidden: bool
     acks: list[Ack] = field(default_factory=list)
-    tallies: dict[Version, Told] = field(default_factory=dict)
+    tallies: dict[Version, Shown] = field(default_factory=dict)
     finals: set[Version] = field(default_factory=set)
     closings: list[Closing] = field(default_factory=list)
     attempted: set[str] = field(default_factory=set)
@@ -99,7 +99,7 @@ class PollLedger:
 
 
 class Ledger:
-    """All that was told in a run."""
+    """All that clients received in a run."""
 
     def __init__(self) -> None:
         self.polls: dict[str, PollLedger] = {}
@@ -120,7 +120,7 @@ class Ledger:
         self.violations.append(Violation(rule, what))
 
     def note_answer(self, status: int, headers: dict[str, str], where: str) -> None:
-        """Every HTTP answer, of whatever door."""
+        """Every HTTP answer, of any endpoint."""
         self.statuses[status] += 1
         if status >= 500 and status != 503:
             self.violate("answers", f"{status} from {where}")
@@ -133,14 +133,14 @@ class Ledger:
     ) -> None:  # fmt: skip
         poll = self.polls[poll_id]
         vote = body["vote"]
-        told = orjson.dumps(vote.get("choices", vote.get("ratings"))).decode()
+        answered_marks = orjson.dumps(vote.get("choices", vote.get("ratings"))).decode()
         at = (vote["epoch"], vote["seq"])
-        if told != marks:
-            self.violate("retry", f"{voter} sent {marks} and was told {told} at {at}")
+        if answered_marks != marks:
+            self.violate("retry", f"{voter} sent {marks}, acknowledged {answered_marks} at {at}")
         if not poll.vote_change:
             first = poll.first_seq.setdefault(f"{voter}/{at[0]}", at)
             if first != at:
-                self.violate("retry", f"{voter} was told {first}, then {at}")
+                self.violate("retry", f"{voter} was answered {first}, then {at}")
         poll.acks.append(Ack(voter, *at, marks, status, sent, answered))
         self.latencies.append(answered - sent)
         if body["results"] is not None:
@@ -183,10 +183,10 @@ class Ledger:
             self.violate("hidden", f"{where} shows a tally of {poll_id}")
         version = (results["epoch"], results["version"])
         counts = orjson.dumps(results["counts"], option=orjson.OPT_SORT_KEYS).decode()
-        told = Told(results["voters"], results["votes"], counts)
-        before = poll.tallies.setdefault(version, told)
-        if before != told:
-            self.violate("committed", f"{poll_id} {version}: {before}, in {where} {told}")
+        shown = Shown(results["voters"], results["votes"], counts)
+        before = poll.tallies.setdefault(version, shown)
+        if before != shown:
+            self.violate("committed", f"{poll_id} {version}: {before}, in {where} {shown}")
         if results["final"]:
             poll.finals.add(version)
         return version

@@ -1,5 +1,5 @@
 """Small deliberate bugs, at least one for each rule of the checker: a run on a copy of the
-source that has one must be told by that rule. They show that the checker can see.
+source that has one must fail by that rule. They show that the checker can see.
 
 A mutant is code that the server process runs once it has imported everything: it replaces what
 stands at a seam, a function or constant of a module, by something that is wrong. A name that is not
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bug, the rule that must tell of it, and the faults that bring it out."""
+    """A bug, the rule that must report it, and the faults that bring it out."""
 
     name: str
     rule: str
@@ -110,7 +110,7 @@ change_first_votes("FROM given, unnest(voters, epochs) AS one",
         ("lose_a_commits_answer",) * 3,
     ),
     Mutant(
-        "a retry is told another seq", "retry", '''
+        "a retry is answered with another seq", "retry", '''
 def forgetful(record_votes):
     def record(batch):
         return [
@@ -191,7 +191,7 @@ def trusting(take_tally):
 
 replace(Room, "take_tally", trusting)
 ''',
-        ("slow_redis",) * 3,  # what the other process tells comes after what is known here
+        ("slow_redis",) * 3,  # what the other process publishes comes after what is known here
     ),
     Mutant(
         "the version goes out without its counts", "committed", '''

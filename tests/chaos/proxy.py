@@ -1,6 +1,6 @@
 """Breakable wires: TCP proxies between the web processes and their servers.
 
-They run in a process of their own, so that a busy test slows nobody's database. Each link
+They run in a process of their own, so that a busy test slows no database. Each link
 can be cut, hung and delayed, and can wait for the next COMMIT to do its harm.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import uvloop
 
-Trap = Literal["none", "lose", "swallow", "tell", "hang"]
+Trap = Literal["none", "lose", "swallow", "signal", "hang"]
 _CHUNK = 65536
 _START_DEADLINE_SECS = 30.0
 # PostgreSQL's Parse message: the name, and the text.
@@ -24,17 +24,17 @@ class _Link:
     """One port that leads to another.
 
     The trap is for the next COMMIT a client sends: `lose` it, pass it on and `swallow` the
-    answer, pass it on and `tell` at once, or `hang` with it until the link is healed.
+    answer, pass it on and `signal` at once, or `hang` with it until the link is healed.
     """
 
-    def __init__(self, target: int, tell: Any) -> None:
+    def __init__(self, target: int, signal: Any) -> None:
         self.target = target
         self.delay_secs = 0.0
         self.is_cut = False
         self.trap: Trap = "none"
         self.flowing = asyncio.Event()
         self.flowing.set()
-        self._tell = tell
+        self._signal = signal
         self._writers: set[asyncio.StreamWriter] = set()
         self._first_votes: set[bytes] = set()
 
@@ -94,14 +94,14 @@ class _Link:
                 if commits and self.trap != "none":
                     trap, self.trap = self.trap, "none"
                     if trap == "hang":
-                        self._tell()
+                        self._signal()
                         self.flowing.clear()
                         await self.flowing.wait()
                         break
                     if trap != "lose":
                         sink.write(data)
-                    if trap == "tell":
-                        self._tell()
+                    if trap == "signal":
+                        self._signal()
                         continue
                     await asyncio.sleep(0.02)  # the commit happens; its answer goes nowhere
                     break
@@ -166,13 +166,13 @@ class Wires:
             raise TimeoutError("the proxies did not start")
         self.ports: dict[str, int] = self._control.recv()
 
-    def tell(self, name: str, command: str, value: object = None) -> None:
+    def send(self, name: str, command: str, value: object = None) -> None:
         """`cut`, `hang`, `delay` (seconds), `trap` (see _Link), or `heal` a link."""
         self._control.send((name, command, value))
         self._control.recv()
 
     def await_commit(self, timeout_secs: float) -> bool:
-        """Whether a `tell` trap has seen its COMMIT in time. Blocks."""
+        """Whether a `signal` trap has seen its COMMIT in time. Blocks."""
         if not self._events.poll(timeout_secs):
             return False
         self._events.recv()

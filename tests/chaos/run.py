@@ -129,7 +129,7 @@ class Session:
 
 
 async def run(
-    rig: Rig, config: Config, *, tell: Callable[[str], None] = lambda line: None
+    rig: Rig, config: Config, *, log: Callable[[str], None] = lambda line: None
 ) -> Report:
     """Break the site while it is used, heal it, and hold it to its promises."""
     session = Session(rig, config)
@@ -140,7 +140,7 @@ async def run(
         await FAULTS[name](session.scene)
         session.done[name] += 1
         now = time.monotonic()
-        tell(
+        log(
             f"{now - session.started:6.1f} s  {number:3} {name} ({now - begun:.1f} s), "
             f"{session.ledger.acknowledged} votes"
         )

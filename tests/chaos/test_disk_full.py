@@ -56,7 +56,7 @@ def test_a_full_disk_refuses_votes_and_loses_none(start_site: StartSite) -> None
         while vote(number) != 503:
             number += 1
             assert number < TRIES_MOST, "the disk never filled up"
-        for again in range(5):  # and it stays refused, whoever asks
+        for again in range(5):  # and it stays refused, for every voter
             vote(number + again)
         assert http.get("/healthz").status_code == 200
         results = http.get(f"/api/v1/polls/{poll['id']}/results/")
@@ -64,10 +64,10 @@ def test_a_full_disk_refuses_votes_and_loses_none(start_site: StartSite) -> None
         resource.prlimit(web.pid, resource.RLIMIT_FSIZE, before)
         for again in range(5):
             assert vote(number + again) in (200, 201)
-        told = http.get(f"/api/v1/polls/{poll['id']}/results/").json()
+        shown = http.get(f"/api/v1/polls/{poll['id']}/results/").json()
     assert set(answers) <= {200, 201, 503}
     stored = {row.seq: row.marks for row in Store(site.database_url).votes(poll["id"])}
     assert all(stored[seq] == f"[{choice}]" for seq, choice in acknowledged.items())
     assert sorted(stored) == list(range(1, len(stored) + 1))
-    assert told["version"] == told["voters"] == len(stored)
+    assert shown["version"] == shown["voters"] == len(stored)
     print(f"full after {number} votes: {dict(answers)}, {len(stored)} stored")

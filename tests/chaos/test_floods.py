@@ -25,8 +25,8 @@ pytestmark = [
 NEVER_READING = 100 if LONG else 30
 FLOODING = 1000 if LONG else 200
 # A shared disk lets every commit wait now and then, for up to a second and for seconds on end,
-# whoever floods. So quiet windows and windows with offenders take turns, and medians of their
-# p99 are compared.
+# with and without a flood. So quiet windows and windows with offenders take turns, and medians
+# of their p99 are compared.
 ROUNDS = 7 if LONG else 2
 WINDOW_SECS = 3.0 if LONG else 2.0
 SERVED_SECS = 2.0

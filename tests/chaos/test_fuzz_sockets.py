@@ -97,7 +97,7 @@ def broken_handshake(chance: random.Random, path: str) -> bytes:
     return chance.randbytes(200)
 
 
-async def tell_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) -> None:
+async def send_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) -> None:
     """One client from its first byte to its end."""
     chance = random.Random(seed)
     if chance.random() < 0.3:
@@ -132,11 +132,11 @@ async def _send_and_leave(
 
 async def fuzz(seed: int, web: WebProcess, poll: Json) -> Counter[str]:
     seen: Counter[str] = Counter()
-    room = asyncio.Semaphore(TOGETHER)
+    at_once = asyncio.Semaphore(TOGETHER)
 
     async def one(number: int) -> None:
-        async with room:
-            await tell_story(seed + number, web, f"/ws/polls/{poll['id']}/", seen)
+        async with at_once:
+            await send_story(seed + number, web, f"/ws/polls/{poll['id']}/", seen)
 
     await asyncio.gather(*(one(number) for number in range(STORIES)))
     return seen

@@ -105,7 +105,7 @@ async def use_without_postgres(rig: Rig, secs: float) -> tuple[Report, float, fl
     return await session.finish(), died, returned
 
 
-def test_without_postgresql_votes_are_told_to_come_again_and_none_is_lost() -> None:
+def test_without_postgresql_votes_get_retry_after_and_none_is_lost() -> None:
     secs = 10.0 if LONG else 4.0
     with private_folder() as folder, raised_rig(folder) as rig:
         report, died, returned = uvloop.run(use_without_postgres(rig, secs))
@@ -133,14 +133,14 @@ async def vote_beside_a_hung_commit(rig: Rig) -> tuple[Report, float]:
     await session.start()
     await asyncio.sleep(1)
     async with session.scene.disturbing("postgres"):
-        await asyncio.to_thread(rig.wires.tell, "postgres-0", "trap", "hang")
+        await asyncio.to_thread(rig.wires.send, "postgres-0", "trap", "hang")
         assert await asyncio.to_thread(rig.wires.await_commit, 5.0)
         hung = time.monotonic()
         session.crowd.voting_ports = rig.ports[1:]
         before = session.ledger.acknowledged
         assert await until(lambda: session.ledger.acknowledged > before + 100, 60)
         waited = time.monotonic() - hung
-        await asyncio.to_thread(rig.wires.tell, "postgres-0", "heal")
+        await asyncio.to_thread(rig.wires.send, "postgres-0", "heal")
         session.crowd.voting_ports = rig.ports
     await asyncio.sleep(1)
     return await session.finish(), waited

@@ -178,9 +178,9 @@ async def roll(rig: Rig, ports: list[int], ledger: Ledger) -> tuple[Voting, str]
 async def _restart_each(rig: Rig, voting: Voting) -> None:
     await asyncio.sleep(1)
     for web in rig.webs:
-        told = time.monotonic()
+        stopped = time.monotonic()
         code = await asyncio.to_thread(web.stop)
-        voting.exits.append((code, time.monotonic() - told))
+        voting.exits.append((code, time.monotonic() - stopped))
         await asyncio.to_thread(web.start)
         await asyncio.sleep(PROXY_NOTICES_SECS)
 

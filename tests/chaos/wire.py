@@ -46,7 +46,7 @@ class HttpConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, port: int) -> "HttpConnection":
-        """Raises OSError when nobody listens."""
+        """Raises OSError when no server listens."""
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(cls, "127.0.0.1", port)
         return connection
@@ -122,7 +122,7 @@ def frame_bytes(payload: bytes, opcode: int = OP_TEXT, *, first: int | None = No
 
 
 class WatchSocket(asyncio.Protocol):
-    """A WebSocket client that reads, answers pings and tells what came.
+    """A WebSocket client that reads, answers pings and hands on what came.
 
     Args:
         path: what to ask for.
@@ -151,7 +151,7 @@ class WatchSocket(asyncio.Protocol):
         self.close_code = CLOSED_WITHOUT_A_WORD
 
     async def connect(self, port: int) -> "WatchSocket":
-        """Raises OSError when nobody listens; `opened` tells of the handshake."""
+        """Raises OSError when no server listens; `opened` is done after the handshake."""
         loop = asyncio.get_running_loop()
         if not self._receive_buffer:
             await loop.create_connection(lambda: self, "127.0.0.1", port)

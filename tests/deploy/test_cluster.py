@@ -1,4 +1,4 @@
-"""`make cluster`: several processes behind one port, revived when they die, gone when told."""
+"""`make cluster`: several processes behind one port, revived when they die, gone on SIGTERM."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_a_cluster_serves_revives_and_ends(arguments: list[str], folder: Path) -
         cluster.stop()
 
 
-def test_a_port_in_use_is_told_plainly(folder: Path) -> None:
+def test_a_port_in_use_is_reported_plainly(folder: Path) -> None:
     port = free_ports(3)
     first = GuardedProcess(
         [sys.executable, "-m", "http.server", str(port + 2), "--bind", "127.0.0.1"],

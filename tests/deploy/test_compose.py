@@ -11,7 +11,7 @@ import yaml
 
 from deploy.nginx_config import TEMPLATE
 from livepoll.management.commands import serve
-from tests.test_imports import rooms
+from tests.test_imports import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -107,7 +107,7 @@ def test_the_image_has_every_room_and_nothing_else() -> None:
     assert "\nCOPY . .\n" in DOCKERFILE
     ignored = (ROOT / ".dockerignore").read_text()
     let_in = set(re.findall(r"^!(\S+)$", ignored, re.MULTILINE))
-    assert let_in == rooms() | {"requirements.txt", "asgi.py", "manage.py", "LICENSE"}
+    assert let_in == packages() | {"requirements.txt", "asgi.py", "manage.py", "LICENSE"}
     assert "\n*\n" in ignored
 
 

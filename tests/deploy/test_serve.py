@@ -13,11 +13,11 @@ import pytest
 
 from deploy.local_servers import GuardedProcess, free_port
 from tests.e2e.harness import INHERITED, ROOT, wait_until
-from tests.test_imports import rooms
+from tests.test_imports import packages
 
 pytestmark = pytest.mark.e2e
 
-CODE = ("asgi.py", "manage.py", *sorted(rooms()))
+CODE = ("asgi.py", "manage.py", *sorted(packages()))
 
 Start = Callable[..., GuardedProcess]
 
@@ -70,10 +70,10 @@ def test_the_first_start_has_a_poll_to_see_and_kill_9_loses_nothing(
 ) -> None:
     process = serve("--port", "0")
     url = announced(checkout)
-    told = (checkout / "serve.log").read_text()
+    log = (checkout / "serve.log").read_text()
     [poll] = httpx.get(f"{url}/api/v1/polls/", trust_env=False).json()["results"]
-    assert f"vote       {url}/p/{poll['code']}/" in told
-    assert f"dashboard  {url}/p/{poll['code']}/live/" in told
+    assert f"vote       {url}/p/{poll['code']}/" in log
+    assert f"dashboard  {url}/p/{poll['code']}/live/" in log
     vote = httpx.post(poll["links"]["votes"], json={"choices": [6]}, trust_env=False)
     assert vote.status_code == 201
     process.kill()
@@ -95,14 +95,14 @@ def test_it_ends_when_asked_to(number: signal.Signals, serve: Start, checkout: P
     assert "Traceback" not in (checkout / "serve.log").read_text()
 
 
-def test_a_port_in_use_is_told_plainly(serve: Start, checkout: Path) -> None:
+def test_a_port_in_use_is_reported_plainly(serve: Start, checkout: Path) -> None:
     serve("--port", "0", "--no-sample")
     port = announced(checkout).rpartition(":")[2]
     second = serve("--port", port)
     assert second.wait(30) == 1
-    told = (checkout / "serve.log").read_text()
-    assert f"Port {port} is in use" in told
-    assert "Traceback" not in told
+    log = (checkout / "serve.log").read_text()
+    assert f"Port {port} is in use" in log
+    assert "Traceback" not in log
 
 
 def test_processes_share_a_port(serve: Start, checkout: Path) -> None:

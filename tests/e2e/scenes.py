@@ -14,10 +14,10 @@ from playwright.async_api import Page
 
 from tests.poll_api import Json, PollApi
 
-Size = Literal["phone", "desk", "screen", "frame"]
+Size = Literal["phone", "desktop", "screen", "frame"]
 SIZES: dict[Size, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}},
-    "desk": {"viewport": {"width": 1280, "height": 900}},
+    "desktop": {"viewport": {"width": 1280, "height": 900}},
     "screen": {"viewport": {"width": 1920, "height": 1080}},
     "frame": {"viewport": {"width": 640, "height": 480}},
 }
@@ -29,7 +29,7 @@ TALKS = [
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: a page of a poll of the stage, after somebody did something there."""
+    """One picture: a page of a poll of the stage, after a person did something there."""
 
     name: str
     path: str
@@ -188,16 +188,16 @@ _RANK = (".rank-toggle >> nth=2", ".ranking-rest .rank-toggle >> nth=0")
 _STARS = (".stars >> nth=0 >> .star >> nth=3", ".stars >> nth=1 >> .star >> nth=1")
 
 SCENES = [
-    Scene("start", "/", "desk"),
+    Scene("start", "/", "desktop"),
     Scene("start-phone", "/", "phone"),
-    Scene("start-arabic", "/", "desk", language="ar"),
+    Scene("start-arabic", "/", "desktop", language="ar"),
     Scene("start-german", "/", "phone", language="de"),
     Scene("not-found", "/p/NOSUCH/", "phone"),
-    Scene("new", "/new/", "desk", _write),
+    Scene("new", "/new/", "desktop", _write),
     Scene("new-phone", "/new/", "phone"),
-    Scene("new-errors", "/new/", "desk", _click("#submit")),
-    Scene("new-created", "/new/", "desk", _create),
-    Scene("new-sign-in", "/new/", "desk", _click("#own-sign-in")),
+    Scene("new-errors", "/new/", "desktop", _click("#submit")),
+    Scene("new-created", "/new/", "desktop", _create),
+    Scene("new-sign-in", "/new/", "desktop", _click("#own-sign-in")),
     Scene("vote-single", "/p/{single[code]}/", "phone"),
     Scene("vote-single-counted", "/p/{single[code]}/", "phone", _click(_CHOOSE, "#send")),
     Scene("vote-single-arabic", "/p/{single[code]}/", "phone", _click(_CHOOSE, "#send"), "ar"),
@@ -229,12 +229,12 @@ SCENES = [
     Scene("live-phone", "/p/{single[code]}/live/", "phone"),
     Scene("live-overlay", "/p/{single[code]}/live/?overlay=1", "screen"),
     Scene("live-embed", "/p/{single[code]}/live/?embed=1", "frame"),
-    Scene("manage-framed", _manage("framed"), "desk"),
-    Scene("manage", _manage("ranked"), "desk"),
+    Scene("manage-framed", _manage("framed"), "desktop"),
+    Scene("manage", _manage("ranked"), "desktop"),
     Scene("manage-phone", _manage("rating"), "phone"),
-    Scene("manage-codes", _manage("code"), "desk", _make_codes),
-    Scene("manage-reset", _manage("rating"), "desk", _click('[data-verb="reset"]')),
-    Scene("manage-locked", "/p/{single[code]}/manage/", "desk"),
+    Scene("manage-codes", _manage("code"), "desktop", _make_codes),
+    Scene("manage-reset", _manage("rating"), "desktop", _click('[data-verb="reset"]')),
+    Scene("manage-locked", "/p/{single[code]}/manage/", "desktop"),
 ]
 
 

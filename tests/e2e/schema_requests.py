@@ -151,7 +151,7 @@ def make_polls(session: requests.Session, url: str) -> dict[str, str]:
 def requests_for(
     operation: Operation, mode: GenerationMode, polls: dict[str, str]
 ) -> st.SearchStrategy[tuple[Case, dict[str, str]]]:
-    """A request, and the header of who sends it: the poll's owner, or nobody."""
+    """A request, and the header of who sends it: the poll's owner, or an anonymous caller."""
     if "{ref}" not in operation.path:
         return st.tuples(operation.as_strategy(mode), st.just({}))
     return st.sampled_from(sorted(polls)).flatmap(
@@ -210,8 +210,8 @@ def _note_failure(sent: Sent, title: str, act: Callable[[], Any]) -> None:
     try:
         act()
     except (Exception, FailureGroup) as failure:
-        told = "".join(traceback.format_exception(failure))
-        sent.failures.append(f"{title}:\n{told[-6000:]}")
+        trace = "".join(traceback.format_exception(failure))
+        sent.failures.append(f"{title}:\n{trace[-6000:]}")
 
 
 def name_of(case: Case) -> str:

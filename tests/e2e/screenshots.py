@@ -68,7 +68,7 @@ async def take(
         page = await context.new_page()
         await play(page, scene, url, polls)
         path = folder / f"{scene.name}-{theme}.png"
-        await page.screenshot(path=path, full_page=scene.size in ("phone", "desk"))
+        await page.screenshot(path=path, full_page=scene.size in ("phone", "desktop"))
         await context.close()
         print(path.relative_to(ROOT), flush=True)
 

@@ -126,7 +126,7 @@ def sessions(office: Office) -> dict[str, httpx.Cookies]:
 def staff(
     request: pytest.FixtureRequest, office: Office, sessions: dict[str, httpx.Cookies]
 ) -> Iterator[httpx.Client]:
-    """A superuser, and somebody who is staff and no more."""
+    """A superuser, and an account that is staff and no more."""
     with visitor(office, address=f"192.0.2.1{len(request.param)}") as client:
         client.cookies.update(sessions[request.param])
         yield client
@@ -146,7 +146,7 @@ def test_nobody_sees_anything_before_signing_in(office: Office, path: str) -> No
 @pytest.mark.parametrize(
     ("username", "password"), [("stranger", PASSWORD), ("boss", "wrong"), ("nobody", PASSWORD)]
 )
-def test_whoever_is_not_staff_is_refused(office: Office, username: str, password: str) -> None:
+def test_only_staff_gets_in(office: Office, username: str, password: str) -> None:
     with visitor(office, address="192.0.2.20") as client:
         answer = sign_in(client, username, password)
         assert answer.status_code == 200
@@ -263,7 +263,7 @@ def test_no_page_shows_a_key_a_voter_a_password_or_a_tally(
         (CODES, "poll__owner_key_hash__startswith"),
     ],
 )
-def test_no_filter_tells_by_its_matches_what_is_not_shown(
+def test_no_filter_reveals_by_its_matches_what_is_not_shown(
     staff: httpx.Client, path: str, lookup: str
 ) -> None:
     assert staff.get(path, params={lookup: "0"}).status_code == 400

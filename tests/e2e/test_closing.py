@@ -75,9 +75,9 @@ async def test_the_clock_closes_a_poll_on_every_screen_within_250_ms(
             for screen in screens:
                 final = await screen.shows_final()
                 assert final["version"] == 1
-            told = [came for screen in screens for came, frame in screen.frames
+            finals = [came for screen in screens for came, frame in screen.frames
                     if frame["type"] == "poll" or frame.get("final")]  # fmt: skip
-        assert len(told) == 2 * len(screens)
-        assert at.timestamp() <= min(told)
-        assert max(told) - at.timestamp() < 0.25
+        assert len(finals) == 2 * len(screens)
+        assert at.timestamp() <= min(finals)
+        assert max(finals) - at.timestamp() < 0.25
         assert (await apis[-1].send_vote(poll, 1, voter="ben")).json()["code"] == "poll_closed"

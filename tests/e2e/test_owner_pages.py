@@ -42,9 +42,9 @@ async def test_the_line_of_votes_begins_at_the_first_one_not_when_the_screen_was
         for number in range(3):
             await api.vote(poll, 1, voter=f"voter {number}")
         screen = await open_page(address(site, poll, "live/"), **SCREEN)
-        await expect(screen.locator(".timeline-words")).to_contain_text("3 votes since")
+        await expect(screen.locator(".timeline-text")).to_contain_text("3 votes since")
         await api.vote(poll, 2, voter="another")
-        await expect(screen.locator(".timeline-words")).to_contain_text("4 votes since")
+        await expect(screen.locator(".timeline-text")).to_contain_text("4 votes since")
         await api.act(poll, "reset")
         await expect(screen.locator(".timeline-line")).to_be_hidden()
 

@@ -1,4 +1,4 @@
-"""The running server keeps to its own OpenAPI schema, whatever is sent to it.
+"""The running server keeps to its own OpenAPI schema, for valid requests and broken ones.
 
 Schemathesis makes requests from the schema, valid ones and broken ones, for every operation,
 and walks along its links: no 500, no undocumented status or media type, every body as

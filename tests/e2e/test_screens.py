@@ -50,8 +50,8 @@ async def test_every_screen_follows_to_the_last_vote(
                 final = await screen.shows_final()
                 assert (final["version"], final["counts"]) == (VOTES, results["counts"])
                 kinds = [frame["type"] for _, frame in screen.frames]
-                told = [kind for kind in kinds if kind in ("poll", "results")]
-                assert told[-2:] == ["poll", "results"]
+                sent = [kind for kind in kinds if kind in ("poll", "results")]
+                assert sent[-2:] == ["poll", "results"]
 
 
 @pytest.mark.servers

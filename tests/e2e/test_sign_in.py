@@ -95,7 +95,7 @@ async def test_a_poll_kept_in_an_account_is_managed_wherever_one_signs_in(
     maker = await open_page(f"{site.url}/new/")
     await maker.click("#own-sign-in")
     await sign_in(maker, "new")
-    await expect(maker.locator("#own-words")).to_contain_text("vera")
+    await expect(maker.locator("#own-text")).to_contain_text("vera")
     await maker.fill("#question", "Which?")
     for number, text in enumerate(("This", "That")):
         await maker.locator("#options input").nth(number).fill(text)

@@ -1,4 +1,4 @@
-"""SIGTERM: first nobody new is taken, then screens are sent elsewhere, and no vote is lost."""
+"""SIGTERM: first no new client is taken, then screens are sent elsewhere, and no vote is lost."""
 
 import asyncio
 
@@ -28,7 +28,7 @@ async def vote_until_refused(line: Line, poll: Json, worker: int) -> set[str]:
 @pytest.mark.parametrize(
     "backend", ["embedded", pytest.param("servers", marks=pytest.mark.servers)]
 )
-async def test_a_server_that_is_told_to_stop_takes_leave_of_everybody(
+async def test_a_server_that_stops_closes_every_socket_in_order(
     start_site: StartSite, backend: SiteBackend
 ) -> None:
     site = start_site(backend, env={"DRAIN_SECONDS": "1"})

@@ -1,4 +1,4 @@
-"""A client that does not read: over real TCP, whose buffers must fill before anybody notices."""
+"""A client that does not read: over real TCP, whose buffers must fill before the server notices."""
 
 import asyncio
 import base64

@@ -44,9 +44,7 @@ def test_an_export_is_a_file_for_its_owner_that_no_cache_keeps(
 
 @pytest.mark.parametrize("name", EXPORTS)
 @pytest.mark.parametrize("accepted", ["*/*", "text/html,*/*;q=0.8", "text/csv, application/pdf"])
-def test_an_export_comes_whatever_a_browser_accepts(
-    owner: Person, name: str, accepted: str
-) -> None:
+def test_an_export_comes_with_any_accept_header(owner: Person, name: str, accepted: str) -> None:
     poll = owner.make_poll()
     answer = owner.get(path(poll, name), {**owner.key_of(poll), "Accept": accepted})
     assert answer.status_code == 200

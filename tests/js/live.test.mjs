@@ -1,6 +1,6 @@
 // The live feed: comes back by itself, spread out in time, and never shows an older state.
 
-import { closePage, tellDocument, tellWindow } from "./page.mjs";
+import { closePage, fireOnDocument, fireOnWindow } from "./page.mjs";
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 
@@ -12,14 +12,14 @@ const poll = { id: "p", status: "open" };
 const at = (version, epoch = 1) => ({ epoch, version, counts: { 1: version } });
 let server;
 let feed;
-let told;
+let events;
 
 function start(options) {
   feed = new LiveFeed("p", options);
-  told = { states: [], results: [], watching: [] };
-  feed.addEventListener("state", ({ detail }) => told.states.push(detail.state));
-  feed.addEventListener("results", ({ detail }) => told.results.push(detail && [detail.epoch, detail.version]));
-  feed.addEventListener("watching", ({ detail }) => told.watching.push(detail));
+  events = { states: [], results: [], watching: [] };
+  feed.addEventListener("state", ({ detail }) => events.states.push(detail.state));
+  feed.addEventListener("results", ({ detail }) => events.results.push(detail && [detail.epoch, detail.version]));
+  feed.addEventListener("watching", ({ detail }) => events.watching.push(detail));
   feed.start();
 }
 
@@ -96,15 +96,15 @@ describe("reconnecting", () => {
       server.socket.breaks(code);
       await settle();
       assert.equal(await waitForSocket(), null);
-      assert.deepEqual(told.states, ["polling"]);
-      assert.deepEqual(told.results[0], [1, 7]);
+      assert.deepEqual(events.states, ["polling"]);
+      assert.deepEqual(events.results[0], [1, 7]);
     });
   }
 
   it("ends for good when the poll is gone", async () => {
     start();
     server.socket.breaks(4404);
-    assert.deepEqual(told.states, ["gone"]);
+    assert.deepEqual(events.states, ["gone"]);
     assert.equal(await waitForSocket(), null);
     assert.equal(server.requests.length, 0);
   });
@@ -141,7 +141,7 @@ describe("reconnecting", () => {
     const first = server.socket;
     await pass(5001);
     first.hears({ type: "results", ...at(9) });
-    assert.deepEqual(told.results, []);
+    assert.deepEqual(events.results, []);
   });
 });
 
@@ -156,7 +156,7 @@ describe("a dead line", () => {
     assert.equal(pings(), 1);
     await pass(2500);
     assert.equal(server.sockets.length, 2);
-    assert.deepEqual(told.states, ["live", "reconnecting"]);
+    assert.deepEqual(events.states, ["live", "reconnecting"]);
   });
 
   it("is kept when it answers", async () => {
@@ -166,13 +166,13 @@ describe("a dead line", () => {
     server.socket.hears({ type: "pong" });
     await pass(2500);
     assert.equal(server.sockets.length, 1);
-    assert.deepEqual(told.states, ["live"]);
+    assert.deepEqual(events.states, ["live"]);
   });
 
   it("is asked at once, with less patience, when the page is seen again", async () => {
     start();
     snapshot();
-    tellDocument("visibilitychange");
+    fireOnDocument("visibilitychange");
     assert.equal(pings(), 1);
     await pass(900);
     assert.equal(server.sockets.length, 2);
@@ -187,10 +187,10 @@ describe("a dead line", () => {
     }
     server.socket.breaks(1006);
     navigator.onLine = false;
-    tellWindow("offline");
-    assert.equal(told.states.at(-1), "offline");
+    fireOnWindow("offline");
+    assert.equal(events.states.at(-1), "offline");
     navigator.onLine = true;
-    tellWindow("online");
+    fireOnWindow("online");
     assert.equal(await waitForSocket(), 300);
   });
 });
@@ -208,13 +208,13 @@ describe("reading instead of a socket", () => {
     await waitForSocket();
     server.socket.breaks(1006);
     await settle();
-    assert.deepEqual(told.states, ["reconnecting", "polling"]);
+    assert.deepEqual(events.states, ["reconnecting", "polling"]);
     await waitForSocket();
     snapshot(at(4));
     const asked = server.requests.length;
     await pass(10_000);
     assert.equal(server.requests.length, asked);
-    assert.deepEqual(told.states, ["reconnecting", "polling", "live"]);
+    assert.deepEqual(events.states, ["reconnecting", "polling", "live"]);
   });
 
   it("asks with the ETag that it knows, and hands nothing on when nothing changed", async () => {
@@ -227,7 +227,7 @@ describe("reading instead of a socket", () => {
     await pass(2500);
     const asked = server.requests.filter(({ address }) => address.endsWith("results/"));
     assert.deepEqual(asked.map(({ headers }) => headers["If-None-Match"]), [undefined, '"3"']);
-    assert.deepEqual(told.results, [[1, 3]]);
+    assert.deepEqual(events.results, [[1, 3]]);
   });
 
   it("hands on that results are hidden", async () => {
@@ -235,7 +235,7 @@ describe("reading instead of a socket", () => {
     start();
     server.socket.breaks(4403);
     await settle();
-    assert.deepEqual(told.results, [null]);
+    assert.deepEqual(events.results, [null]);
   });
 
   it("says that it is reconnecting while nobody answers, and ends when the poll is gone", async () => {
@@ -243,10 +243,10 @@ describe("reading instead of a socket", () => {
     start();
     server.socket.breaks(4403);
     await settle();
-    assert.deepEqual(told.states, ["reconnecting"]);
+    assert.deepEqual(events.states, ["reconnecting"]);
     server.answer = () => json(404, { code: "poll_not_found" });
     await pass(2500);
-    assert.deepEqual(told.states, ["reconnecting", "gone"]);
+    assert.deepEqual(events.states, ["reconnecting", "gone"]);
   });
 });
 
@@ -255,7 +255,7 @@ describe("the order of states", () => {
     start();
     snapshot(at(5));
     for (const version of [4, 5, 6, 3]) server.socket.hears({ type: "results", ...at(version) });
-    assert.deepEqual(told.results, [[1, 5], [1, 5], [1, 6]]);
+    assert.deepEqual(events.results, [[1, 5], [1, 5], [1, 6]]);
   });
 
   it("takes the next epoch from zero, and nothing of the last one after it", () => {
@@ -264,7 +264,7 @@ describe("the order of states", () => {
     server.socket.hears({ type: "results", ...at(0, 2) });
     server.socket.hears({ type: "results", ...at(9, 1) });
     server.socket.hears({ type: "results", ...at(1, 2) });
-    assert.deepEqual(told.results, [[1, 5], [2, 0], [2, 1]]);
+    assert.deepEqual(events.results, [[1, 5], [2, 0], [2, 1]]);
   });
 
   it("holds from one socket to the next", async () => {
@@ -274,14 +274,14 @@ describe("the order of states", () => {
     server.socket.breaks(1006);
     await waitForSocket();
     snapshot(at(4));
-    assert.deepEqual(told.results, [[1, 5]]);
+    assert.deepEqual(events.results, [[1, 5]]);
   });
 
   it("lets results be hidden at any moment", () => {
     start();
     snapshot(at(5));
     server.socket.hears({ type: "snapshot", poll, results: null });
-    assert.deepEqual(told.results, [[1, 5], null]);
+    assert.deepEqual(events.results, [[1, 5], null]);
   });
 });
 
@@ -321,7 +321,7 @@ describe("how many watch", () => {
     await pass(5000);
     assert.equal(pings(), 1);
     server.socket.hears({ type: "pong", watching: 12 });
-    assert.deepEqual(told.watching, [12]);
+    assert.deepEqual(events.watching, [12]);
     document.hidden = true;
     await pass(5000);
     assert.equal(pings(), 1);

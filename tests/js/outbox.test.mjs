@@ -1,6 +1,6 @@
 // Votes on their way: kept until the server has answered for good, and sent under one key.
 
-import { clearStorage, closePage, tellDocument, tellWindow } from "./page.mjs";
+import { clearStorage, closePage, fireOnDocument, fireOnWindow } from "./page.mjs";
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 
@@ -14,7 +14,7 @@ const ballot = { choices: [1] };
 const recorded = () => json(201, { vote: { seq: 1 }, voter_token: "token" });
 let server;
 let outbox;
-let told;
+let events;
 
 function close() {
   clearTimeout(outbox.timer);
@@ -23,14 +23,14 @@ function close() {
 
 function open(access = async () => null) {
   outbox = new Outbox(access);
-  told = [];
+  events = [];
   for (const name of ["waiting", "recorded", "refused"]) {
-    outbox.addEventListener(name, ({ detail }) => told.push([name, detail.poll, detail.problem?.code ?? detail.repeated]));
+    outbox.addEventListener(name, ({ detail }) => events.push([name, detail.poll, detail.problem?.code ?? detail.repeated]));
   }
 }
 
 const keys = () => server.requests.map(({ headers }) => headers["Idempotency-Key"]);
-const names = () => told.map(([name]) => name);
+const names = () => events.map(([name]) => name);
 
 beforeEach(() => {
   server = new Server();
@@ -48,7 +48,7 @@ describe("a vote", () => {
   it("leaves when it is recorded, and the voter's token is kept", async () => {
     server.answer = recorded;
     await outbox.put("p", ballot);
-    assert.deepEqual(told, [["recorded", "p", false]]);
+    assert.deepEqual(events, [["recorded", "p", false]]);
     assert.equal(outbox.waiting("p"), null);
     assert.equal(recall("voter"), "token");
     assert.deepEqual(server.requests.map(({ method, address, body }) => [method, address, body]),
@@ -73,7 +73,7 @@ describe("a vote", () => {
     assert.deepEqual(outbox.waiting("p").ballot, ballot);
     server.answer = () => json(200, { vote: { seq: 1 } });
     await pass(800);
-    assert.deepEqual(told.at(-1), ["recorded", "p", true]);
+    assert.deepEqual(events.at(-1), ["recorded", "p", true]);
     assert.equal(new Set(keys()).size, 1);
     assert.equal(outbox.waiting("p"), null);
   });
@@ -86,7 +86,7 @@ describe("a vote", () => {
     server.answer = recorded;
     outbox.flush();
     await settle();
-    assert.deepEqual(told, [["recorded", "p", false]]);
+    assert.deepEqual(events, [["recorded", "p", false]]);
     assert.equal(keys().at(-1), key);
   });
 
@@ -162,10 +162,10 @@ describe("trying again", () => {
   it("comes at once with the network, and when the page is seen again", async () => {
     chance(0.9999);
     await outbox.put("p", ballot);
-    tellWindow("online");
+    fireOnWindow("online");
     await settle();
     assert.equal(server.requests.length, 2);
-    tellDocument("visibilitychange");
+    fireOnDocument("visibilitychange");
     await settle();
     assert.equal(server.requests.length, 3);
   });
@@ -185,7 +185,7 @@ describe("a refusal for good", () => {
     it(`lets the vote go: ${code}`, async () => {
       server.answer = () => json(status, { code });
       await outbox.put("p", ballot);
-      assert.deepEqual(told, [["refused", "p", code]]);
+      assert.deepEqual(events, [["refused", "p", code]]);
       assert.equal(outbox.waiting("p"), null);
       await pass(60_000);
       assert.equal(server.requests.length, 1);
@@ -196,7 +196,7 @@ describe("a refusal for good", () => {
     await outbox.put("p", ballot);
     server.answer = () => json(409, { code: "poll_closed" });
     await pass(86_400_000);
-    assert.deepEqual(told.at(-1), ["refused", "p", "poll_closed"]);
+    assert.deepEqual(events.at(-1), ["refused", "p", "poll_closed"]);
     assert.equal(outbox.waiting("p"), null);
   });
 });
@@ -219,7 +219,7 @@ describe("votes in several polls", () => {
     server.answer = ({ address }) => (address.includes("/one/") ? json(409, { code: "poll_closed" }) : recorded());
     outbox.flushNow();
     await settle();
-    assert.deepEqual(told.slice(1).sort(), [["recorded", "two", false], ["refused", "one", "poll_closed"]]);
+    assert.deepEqual(events.slice(1).sort(), [["recorded", "two", false], ["refused", "one", "poll_closed"]]);
   });
 });
 

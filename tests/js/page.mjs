@@ -110,8 +110,8 @@ const put = (name, value) => Object.defineProperty(globalThis, name, { value, co
 export const element = (tag = "div") => new Element(tag);
 
 // What the window and the document tell their listeners.
-export const tellWindow = (name) => listeners.window.dispatchEvent(new Event(name));
-export const tellDocument = (name) => listeners.document.dispatchEvent(new Event(name));
+export const fireOnWindow = (name) => listeners.window.dispatchEvent(new Event(name));
+export const fireOnDocument = (name) => listeners.document.dispatchEvent(new Event(name));
 
 // The page is closed, and what comes is another: nobody listens any more, storage stays.
 export function closePage() {

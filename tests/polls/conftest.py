@@ -1,6 +1,6 @@
 """People who talk to the API.
 
-Requests go through the real `asgi.application`, front door and all, on an event loop of
+Requests go through the real `asgi.application`, guard and limits too, on an event loop of
 its own; the ballot box and the reader are real threads with their own connections, so
 every test that uses `site` stands on a database with real transactions.
 """
@@ -45,7 +45,7 @@ def outsider(site: Site) -> Person:
 
 @pytest.fixture
 def no_screens() -> Iterator[None]:
-    """Nobody watches: without a running server each tally would be sent off on its own."""
+    """No screen watches: without a running server each tally would be sent off on its own."""
     from polls import events
     from realtime.publisher import publisher
 

@@ -4,7 +4,7 @@ from django.db import connection
 
 
 def dump() -> str:
-    """Every value of every table but the migrations' own, in whatever form it is stored."""
+    """Every value of every table but the migrations' own, in every form that is stored."""
     lines = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):

@@ -27,7 +27,7 @@ class Site:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="front-door")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="asgi-application")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -53,7 +53,7 @@ class Site:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
     def person(self, application: Any = None) -> "Person":
-        """Somebody new, before the whole application or another one."""
+        """A new person, before the whole application or another one."""
         return Person(self, application)
 
 
@@ -61,7 +61,7 @@ class Person:
     """Sends requests, keeps cookies, and the owner keys of the polls it made.
 
     `get`, `post`, `patch`, `delete` take a path and a JSON body; `request` takes
-    whatever httpx takes.
+    the same arguments as httpx's.
     """
 
     def __init__(self, site: Site, application: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Polls by the rules as users are told them, in plain dicts and lists: what tests compare with.
+"""Polls by the published rules, in plain dicts and lists: what tests compare with.
 
 Written for reading, from the contract; shares no code with `polls.rules`. Everything is
 counted again from all events each time it is asked for, so it cannot drift.
@@ -122,8 +122,8 @@ class ModelPoll:
             if not code:
                 return "voter_required"
             return ("code", code) if self.codes.get(code) else "invalid_voter_code"
-        told_by = {"device": "device", "ip": "address", "open": "nonce"}[self.policy]
-        return (told_by, str(who[told_by]))
+        counted_by = {"device": "device", "ip": "address", "open": "nonce"}[self.policy]
+        return (counted_by, str(who[counted_by]))
 
     def vote_of(self, voter: tuple[str, str]) -> dict[str, Any] | None:
         for event in reversed(self.events):
@@ -142,7 +142,7 @@ class ModelPoll:
             return self._retract(voter)
         faults = self.faults_of(body)
         if faults:
-            # A poll that takes no votes says so, whatever is wrong with a readable ballot.
+            # A poll that takes no votes says so before any error of a readable ballot.
             if self.status != "open":
                 closed = "poll_closed" if self.status == "closed" else "poll_not_open"
                 unreadable = {"malformed"} & set(faults)

@@ -1,8 +1,9 @@
-"""Hidden results reach nobody by any endpoint.
+"""Hidden results reach no caller by any endpoint.
 
-Two polls are alike but for what people voted: as many votes, at the same places. Whoever may
-not see the results must get the same answer of both from every endpoint, byte for byte but
-for ids and times; a count, a winner, an ETag or a file that gave anything away would differ.
+Two polls are alike but for what people voted: as many votes, at the same places. A caller
+who may not see the results must get the same response of both from every endpoint, byte for
+byte but for ids and times; a count, a winner, an ETag or a file that gave anything away would
+differ.
 Every endpoint of the server stands in one of the lists below, and a new one must be put there.
 """
 

@@ -185,7 +185,7 @@ def test_what_is_not_there_is_a_problem_too(outsider: Person, method: str, path:
     assert response.json()["code"] in ("not_found", "poll_not_found")
 
 
-def test_a_client_that_takes_no_json_is_told_so(owner: Person) -> None:
+def test_a_client_that_takes_no_json_gets_406(owner: Person) -> None:
     poll = owner.make_poll()
     html = {"Accept": "text/html"}
     for path in ("/api/v1/polls/", f"/api/v1/polls/{poll['id']}/"):
@@ -235,7 +235,7 @@ def test_a_bug_of_ours_is_a_problem_without_a_trace(
 
 
 @pytest.mark.parametrize("path", ["", "results/", "votes/me/", "votes/"])
-def test_without_the_database_the_client_is_told_to_come_back(
+def test_without_the_database_the_client_gets_503_and_retry_after(
     owner: Person, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     from django.db import OperationalError
@@ -293,7 +293,7 @@ def test_a_vote_that_we_fail_is_counted_as_that(
     assert votes_counted(owner, outcome) == before + 1
 
 
-def test_prometheus_may_ask_by_whatever_address(outsider: Person) -> None:
+def test_prometheus_may_ask_by_any_address(outsider: Person) -> None:
     response = outsider.get("/metrics", headers={"Host": "10.1.2.3:8000"})
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=")

@@ -1,4 +1,4 @@
-"""The short way answers what the server's own `send` would have answered, byte for byte."""
+"""A response in one write is what the server's own `send` would have sent, byte for byte."""
 
 import asyncio
 from typing import Any, cast

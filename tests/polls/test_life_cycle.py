@@ -175,7 +175,7 @@ def test_acts_do_not_move_the_version(owner: Person, voter: Person) -> None:
 def test_an_edit_does_not_open_a_poll_that_the_clock_has_closed(
     owner: Person, voter: Person, *, is_read_first: bool
 ) -> None:
-    """Whether or not anybody has looked at it since."""
+    """Whether or not it was read since."""
     poll = owner.make_poll("Red", "Green", duration=3600)
     Poll.objects.filter(id=poll["id"]).update(closes_at=timezone.now() - timedelta(seconds=1))
     if is_read_first:

@@ -55,7 +55,7 @@ def test_polls_are_filtered_by_their_status_now(owner: Person, outsider: Person)
         assert {poll["status"] for poll in shown} == {status}
 
 
-def test_polls_are_found_by_words_of_their_question(owner: Person, outsider: Person) -> None:
+def test_polls_are_found_by_a_part_of_their_question(owner: Person, outsider: Person) -> None:
     owner.make_poll(question="100% tea?")
     owner.make_poll(question="Coffee or tea?")
     owner.make_poll(question="Rum_or gin?")

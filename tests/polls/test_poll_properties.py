@@ -60,7 +60,7 @@ SETTINGS = settings(
 
 
 def ballots(kind: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Mostly ballots that somebody could mean, some that nobody should send."""
+    """Mostly valid ballots, some malformed."""
     numbers = st.integers(1, OPTIONS)
     if kind == "rating":
         options = st.sampled_from([str(number) for number in range(1, OPTIONS + 1)])
@@ -99,7 +99,7 @@ class Subject:
 
     def who(self, voter: int, nonce: int) -> dict[str, str | None]:
         """All that a request of this voter brings: two of them share an address, the first
-        one has no account, and some have no voter code or one that nobody gave them."""
+        one has no account, and some have no voter code or an invented one."""
         given: Sequence[str | None] = [*self.voter_codes, "ZZZZ-9999", None, ""]
         return {
             "device": f"device-{voter}",
@@ -110,26 +110,26 @@ class Subject:
         }
 
 
-# A vote as it is sent: where, by whom, the body or None to retract, by join code or by id.
-Wish = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
+# A vote as it is sent: the poll, the voter, the body or None to retract, by join code or by id.
+CastRequest = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
 
 
 class PollsMachine(RuleBasedStateMachine):
     """The owner acts, the clock moves on, voters vote."""
 
     kind: str
-    told: list[PollState]
+    published: list[PollState]
 
     def __init__(self) -> None:
         super().__init__()
         self.subjects: list[Subject] = []
-        self.told = []
-        self.cast: list[Wish] = []
+        self.published = []
+        self.cast: list[CastRequest] = []
         self.box = RunningBox()
         self.by_lane = True  # every other batch
 
     def _hear(self, states: Sequence[PollState], **_: Any) -> None:
-        self.told.extend(states)
+        self.published.extend(states)
 
     def _make(self, data: st.DataObject, policy: str, *, plain: bool) -> None:
         kind = self.kind
@@ -287,10 +287,10 @@ class PollsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.cast)
     @rule(numbers=st.lists(st.integers(0, 10_000), min_size=1, max_size=6))
     def retry(self, numbers: list[int]) -> None:
-        """Votes of earlier once more, whatever has become of their polls."""
+        """Votes of earlier once more; their polls may be closed, reset or gone by now."""
         self._record([self.cast[number % len(self.cast)] for number in numbers])
 
-    def _draw_cast(self, data: st.DataObject) -> Wish:
+    def _draw_cast(self, data: st.DataObject) -> CastRequest:
         subject = self.subjects[data.draw(PLACES) % len(self.subjects)]
         voter = data.draw(st.integers(0, VOTERS - 1), "voter")
         nonce = data.draw(st.integers(0, 20), "nonce")
@@ -298,10 +298,10 @@ class PollsMachine(RuleBasedStateMachine):
         body = None if retracts else data.draw(ballots(self.kind), "body")
         return subject, subject.who(voter, nonce), body, data.draw(st.booleans(), "by join code")
 
-    def _record(self, batch: Sequence[Wish]) -> None:
+    def _record(self, batch: Sequence[CastRequest]) -> None:
         self.cast += batch
         versions = {id(one): one.model.version for one in self.subjects}
-        self.told.clear()
+        self.published.clear()
         self.by_lane = not self.by_lane
         casts = [
             Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
@@ -314,12 +314,12 @@ class PollsMachine(RuleBasedStateMachine):
         for number, (subject, _, _, _) in enumerate(batch):
             compare_outcome(subject, outcomes[number], answers[number])
         changed = [one for one in self.subjects if one.model.version != versions[id(one)]]
-        assert {state.id for state in self.told} == {one.id for one in changed}
+        assert {state.id for state in self.published} == {one.id for one in changed}
         for subject in changed:
-            told = [state for state in self.told if state.id == subject.id]
-            for state in told:
+            published = [state for state in self.published if state.id == subject.id]
+            for state in published:
                 compare_earlier_state(subject, state)
-            compare_state(subject, told[-1])
+            compare_state(subject, published[-1])
 
     # What must hold after every step
 
@@ -380,8 +380,8 @@ def refusal_of(act: Callable[[], object]) -> str | None:
 
 
 def compare_outcome(subject: Subject, outcome: Outcome, answer: Answer) -> None:
-    told = outcome.verdict, outcome.error and outcome.error.code
-    assert outcome.verdict == answer.verdict, (told, answer)
+    decided = outcome.verdict, outcome.error and outcome.error.code
+    assert outcome.verdict == answer.verdict, (decided, answer)
     if answer.refusals:
         assert outcome.error is not None
         assert outcome.error.code in answer.refusals
@@ -406,8 +406,8 @@ def compare_outcome(subject: Subject, outcome: Outcome, answer: Answer) -> None:
         compare_earlier_state(subject, outcome.state)
 
 
-def places_of(batch: Sequence[Wish], outcomes: Sequence[Outcome]) -> list[int]:
-    """The order in which a batch's votes were decided, as far as that can be told: votes of
+def places_of(batch: Sequence[CastRequest], outcomes: Sequence[Outcome]) -> list[int]:
+    """The order in which a batch's votes were decided, as far as that can be published: votes of
     different voters by their seqs, those of one voter as they were cast."""
     places = []
     last: dict[tuple[UUID, tuple[str, str] | str], int] = {}

@@ -120,7 +120,7 @@ def test_each_slot_of_a_voter_has_a_key_of_its_own() -> None:
     assert len({key[:8] for key in keys}) == 1  # together in the index
 
 
-def test_an_address_is_a_voter_whatever_it_claims(owner: Person, site: Site) -> None:
+def test_an_address_is_one_voter_with_any_forwarded_header(owner: Person, site: Site) -> None:
     poll = owner.make_poll(voter_policy="ip")
     assert from_address(site, "192.0.2.1", poll, 1).status_code == 201
     for claim in ("192.0.2.9", "192.0.2.9, 192.0.2.10", "::1"):

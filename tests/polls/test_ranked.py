@@ -370,7 +370,7 @@ def test_one_option_leaves_a_round_even_those_without_votes() -> None:
     assert [len(item.counts) for item in result.rounds] == [4, 3, 2]
 
 
-def test_a_tie_is_settled_by_the_most_recent_round_that_tells_them_apart() -> None:
+def test_a_tie_is_settled_by_the_most_recent_round_in_which_they_differ() -> None:
     # 2 and 3 are level once 4 is out; before, 3 had fewer.
     result = result_of([1, 2, 3, 4], {(1,): 5, (2, 1): 4, (3, 2): 3, (4, 3): 1})
     assert result.rounds[1].counts == {1: 5, 2: 4, 3: 4}

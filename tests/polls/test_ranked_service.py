@@ -82,7 +82,7 @@ class Election:
 
 
 def ballots_of(file: PrefLibFile) -> list[tuple[int, tuple[int, ...]]]:
-    """(voter, ranking) of every ballot that ranks anybody, in an order of its own."""
+    """(voter, ranking) of every ballot that ranks an option, in an order of its own."""
     rankings = [order.strict_prefix() for order in file.ballots()]
     ballots = list(enumerate(ranking for ranking in rankings if ranking))
     random.Random(file.digest).shuffle(ballots)

@@ -49,7 +49,7 @@ def test_voters_are_people_and_votes_are_marks(
     assert results["counts"] == {"1": 1, "2": 2, "3": 1}
 
 
-def test_a_client_that_has_the_results_is_told_so(
+def test_a_client_that_has_the_results_gets_304(
     owner: Person, voter: Person, outsider: Person
 ) -> None:
     poll = owner.make_poll()

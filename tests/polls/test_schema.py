@@ -140,7 +140,7 @@ def test_schemas_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
 LOADED = re.compile(r"""(?:src|href)=["']([^"']+)""")
 
 
-# Files are read ahead where a static file is served over ASGI; whoever wants more puts a proxy.
+# Files are read ahead where a static file is served over ASGI; a proxy in front can do better.
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
 def test_the_documentation_works_without_the_internet(outsider: Person) -> None:
     page = outsider.get("/api/docs/")

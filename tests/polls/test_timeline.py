@@ -65,7 +65,7 @@ def test_a_reset_starts_a_new_line(owner: Person, site: Site) -> None:
 @pytest.mark.parametrize(
     ("visibility", "voter_may"), [("after_vote", True), ("after_close", False), ("owner", False)]
 )
-def test_it_is_shown_to_whom_the_results_are(
+def test_it_is_shown_to_those_who_see_the_results(
     owner: Person, outsider: Person, site: Site, visibility: str, voter_may: bool
 ) -> None:
     poll = owner.make_poll(results_visibility=visibility)

@@ -1,4 +1,4 @@
-"""Whatever stands where a token should: it is refused as such, and nothing breaks."""
+"""Any bytes in the place of a token are refused as a token, and nothing breaks."""
 
 import string
 from http.cookies import SimpleCookie

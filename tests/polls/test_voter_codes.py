@@ -1,4 +1,4 @@
-"""Voter codes: a thousand of them, each worth one vote, kept by nobody but those who got them."""
+"""Voter codes: a thousand of them, each worth one vote, stored as hashes only."""
 
 import threading
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def cast(poll: Poll, code: str, choice: int) -> Cast:
     return Cast(poll.id, Identity("", "", "", voter_code=code), {"choices": [choice]})
 
 
-def told(outcomes: Sequence[Outcome]) -> set[str]:
+def verdicts(outcomes: Sequence[Outcome]) -> set[str]:
     """Verdicts, and codes of refusals."""
     return {one.error.code if one.error else one.verdict for one in outcomes}
 
@@ -45,11 +45,11 @@ def test_a_thousand_codes_count_once_each(poll: Poll) -> None:
     assert len(set(codes)) == CODES
 
     first = record_votes([cast(poll, code, 1 + at % 2) for at, code in enumerate(codes)])
-    assert told(first) == {Verdict.ACCEPTED}
+    assert verdicts(first) == {Verdict.ACCEPTED}
     again = record_votes([cast(poll, code.lower(), 1 + at % 2) for at, code in enumerate(codes)])
-    assert told(again) == {Verdict.REPEATED}
+    assert verdicts(again) == {Verdict.REPEATED}
     other = record_votes([cast(poll, code, 2 - at % 2) for at, code in enumerate(codes)])
-    assert told(other) == {"already_voted"}
+    assert verdicts(other) == {"already_voted"}
     poll.refresh_from_db()
     assert (poll.voters, poll.counts) == (CODES, {"1": CODES // 2, "2": CODES // 2})
     assert all(one.is_used for one in voter_codes.list_voter_codes(poll.id))
@@ -67,8 +67,12 @@ def test_revoked_codes_are_refused_and_what_they_voted_before_stays(poll: Poll) 
     assert revoked == CODES
     assert voter_codes.revoke_voter_codes(poll.id, [number for number, _ in made]) == 0
 
-    assert told(record_votes([cast(poll, code, 2) for _, code in unused])) == {"invalid_voter_code"}
-    assert told(record_votes([cast(poll, code, 1) for _, code in used])) == {"invalid_voter_code"}
+    assert verdicts(record_votes([cast(poll, code, 2) for _, code in unused])) == {
+        "invalid_voter_code"
+    }
+    assert verdicts(record_votes([cast(poll, code, 1) for _, code in used])) == {
+        "invalid_voter_code"
+    }
     poll.refresh_from_db()
     assert poll.counts == {"1": CODES // 2, "2": 0}
 
@@ -78,7 +82,7 @@ def test_revoked_codes_are_refused_and_what_they_voted_before_stays(poll: Poll) 
 def test_codes_of_one_poll_are_worth_nothing_in_another(poll: Poll) -> None:
     other, _ = create_poll(question="?", options=["A", "B"], voter_policy="code")
     codes = [code for _, code in voter_codes.make_voter_codes(other.id, 20)]
-    assert told(record_votes([cast(poll, code, 1) for code in codes])) == {"invalid_voter_code"}
+    assert verdicts(record_votes([cast(poll, code, 1) for code in codes])) == {"invalid_voter_code"}
 
 
 @pytest.mark.django_db
@@ -90,7 +94,7 @@ def test_a_reset_makes_the_codes_good_again(poll: Poll) -> None:
     record_votes([cast(poll, code, 1)])
     reset_poll(poll.id)
     assert not voter_codes.list_voter_codes(poll.id)[0].is_used
-    assert told(record_votes([cast(poll, code, 2)])) == {Verdict.ACCEPTED}
+    assert verdicts(record_votes([cast(poll, code, 2)])) == {Verdict.ACCEPTED}
 
 
 @pytest.mark.servers
@@ -119,7 +123,7 @@ def test_two_who_use_a_code_at_once_count_once(poll: Poll) -> None:
 
     for one, other in zip(*both, strict=True):
         assert {one.verdict, other.verdict} == {Verdict.ACCEPTED, Verdict.REFUSED}
-        assert told([one, other]) == {Verdict.ACCEPTED, "already_voted"}
+        assert verdicts([one, other]) == {Verdict.ACCEPTED, "already_voted"}
     poll.refresh_from_db()
     assert poll.voters == sum(poll.counts.values()) == poll.version == len(codes)
     assert Vote.objects.filter(poll=poll).count() == len(codes)
@@ -174,7 +178,7 @@ def test_the_list_of_codes_is_json_that_shows_none_of_them(owner: Person, accept
 
 
 @pytest.mark.parametrize("accepted", ["text/csv", "text/html"])
-def test_a_refusal_is_a_problem_whatever_form_was_asked_for(owner: Person, accepted: str) -> None:
+def test_a_refusal_is_a_problem_in_every_requested_format(owner: Person, accepted: str) -> None:
     poll, path, _ = code_poll(owner, 1)
     refused = owner.post(path, {"count": 0}, {**owner.key_of(poll), "Accept": accepted})
     assert refused.status_code == 400

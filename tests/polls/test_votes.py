@@ -414,7 +414,7 @@ def test_a_body_of_sixteen_kilobytes_is_taken_and_a_longer_one_is_not(
     assert fits.status_code == 201
 
 
-def test_a_vote_counts_whatever_becomes_of_those_who_listen(
+def test_a_vote_counts_when_a_receiver_of_events_fails(
     owner: Person, voter: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:

@@ -1,7 +1,7 @@
-"""Hidden results reach nobody by any frame.
+"""Hidden results reach no socket by any frame.
 
 As in tests/polls/test_hidden_results.py: two polls alike but for what people voted, and a
-socket that may not see the results must be sent the same frames of both, whatever happens.
+socket that may not see the results must be sent the same frames of both at every event.
 Every frame that the server can send is in the list below, and a new one must be put there.
 """
 
@@ -65,7 +65,7 @@ class Watched:
                 return self.frames[-1]
 
     async def take_all(self) -> None:
-        """Whatever waits: a tally's slot comes after the answer to one ping, before the next."""
+        """All that waits: a tally's slot comes after the answer to one ping, before the next."""
         for _ in range(2):
             self.socket.send({"type": "ping"})
             await self.until("pong")
@@ -109,28 +109,28 @@ async def live_through_everything(
 
 @pytest.mark.parametrize("kind", ["single", "ranked"])
 @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "owner"])
-async def test_a_stranger_is_sent_the_same_whatever_people_vote(
+async def test_a_stranger_is_sent_the_same_with_any_votes(
     api: PollApi, visibility: str, kind: str
 ) -> None:
-    told = []
+    seen_frames = []
     for poll, choices in await make_twins(api, results_visibility=visibility, kind=kind):
         sent = await live_through_everything(api, poll, choices)
         assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
         assert {frame["type"] for frame in sent} == {"snapshot", "poll", "pong", "error"}
-        told.append([seen(poll, frame) for frame in sent])
-    assert told[0] == told[1]
+        seen_frames.append([seen(poll, frame) for frame in sent])
+    assert seen_frames[0] == seen_frames[1]
 
 
 @pytest.mark.parametrize("visibility", ["after_close", "owner"])
 async def test_a_voter_is_sent_no_more_than_a_stranger(api: PollApi, visibility: str) -> None:
-    told = []
+    seen_frames = []
     for poll, choices in await make_twins(api, results_visibility=visibility):
         token = (await api.vote(poll, 1, voter="a"))["voter_token"]
         headers = {"Cookie": f"voter={token}"}
         sent = await live_through_everything(api, poll, choices, headers)
         assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
-        told.append([seen(poll, frame) for frame in sent])
-    assert told[0] == told[1]
+        seen_frames.append([seen(poll, frame) for frame in sent])
+    assert seen_frames[0] == seen_frames[1]
 
 
 @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "owner"])

@@ -1,4 +1,4 @@
-"""The rooms of one process: opened once, left always, right again whatever the layer loses."""
+"""The rooms of one process: opened once, left always, right again after any loss of the layer."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -207,22 +207,22 @@ async def test_the_sockets_of_other_processes_are_counted_until_they_fall_silent
     await eventually(lambda: room.watching == 1)  # three beats later
 
 
-async def test_each_beat_tells_other_processes_how_many_watch_here_and_counts_none_twice(
+async def test_each_beat_publishes_how_many_watch_here_and_counts_none_twice(
     start_hub: StartHub, layer: FakeLayer
 ) -> None:
     hub = start_hub()
     room, _ = await watch(hub)
     room.add(FakeClient().watcher)
-    told: list[dict[str, Any]] = []
+    published: list[dict[str, Any]] = []
     send = layer.group_send
 
     async def listen(group: str, message: dict[str, Any]) -> None:
-        told.append(message)
+        published.append(message)
         await send(group, message)
 
     layer.group_send = listen  # type: ignore[method-assign]
-    await eventually(lambda: len(told) > 2)
-    assert told[-1] == messages.watching(POLL_ID, hub.id, 2)
+    await eventually(lambda: len(published) > 2)
+    assert published[-1] == messages.watching(POLL_ID, hub.id, 2)
     assert room.watching == 2
 
 
@@ -305,7 +305,7 @@ async def test_a_stuck_socket_is_closed_as_too_slow_and_delays_nobody(
     assert quick.closed_with is None
 
 
-async def test_stopping_tells_every_socket_that_we_restart(start_hub: StartHub) -> None:
+async def test_stopping_closes_every_socket_with_the_restart_code(start_hub: StartHub) -> None:
     hub = start_hub()
     _, client = await watch(hub)
     await hub.stop()
@@ -313,7 +313,7 @@ async def test_stopping_tells_every_socket_that_we_restart(start_hub: StartHub) 
     assert client.closed_with == 1012
 
 
-async def test_it_stops_at_whatever_moment_it_is_told_to(start_hub: StartHub) -> None:
+async def test_it_stops_at_any_moment(start_hub: StartHub) -> None:
     for moments in range(30):
         hub = start_hub()
         joining = asyncio.create_task(hub.join(POLL_ID))

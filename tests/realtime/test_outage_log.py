@@ -1,4 +1,4 @@
-"""A long outage is told, not shouted."""
+"""A long outage is one line now and then, not one a failure."""
 
 import logging
 
@@ -7,7 +7,7 @@ import pytest
 from realtime.outage_log import OutageLog
 
 
-def test_an_outage_is_told_at_once_and_then_seldom(
+def test_an_outage_is_logged_at_once_and_then_seldom(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0

@@ -1,4 +1,4 @@
-"""What other processes are told: the newest tally, paced, and never at a voter's cost."""
+"""What other processes get: the newest tally, paced, and never at a voter's cost."""
 
 import asyncio
 from typing import Any
@@ -44,7 +44,7 @@ async def vote_for_a_while(api: PollApi, poll: dict[str, Any], votes: int) -> No
         await api.vote(poll, 1, voter=f"voter {number}")
 
 
-async def test_others_are_told_the_newest_tally_at_most_every_interval(
+async def test_other_processes_get_the_newest_tally_at_most_every_interval(
     api: PollApi, layer: ListeningLayer
 ) -> None:
     poll = await api.create()
@@ -85,7 +85,7 @@ async def test_after_a_hang_the_newest_tally_goes_out(
 
 
 @pytest.mark.parametrize("act", ["close", "reset", "delete"])
-async def test_acts_of_the_owner_are_told_at_once(
+async def test_acts_of_the_owner_are_published_at_once(
     api: PollApi, layer: ListeningLayer, act: str
 ) -> None:
     poll = await api.create()
@@ -98,7 +98,7 @@ async def test_acts_of_the_owner_are_told_at_once(
     assert layer.sent[-1][1]["deleted"] is (act == "delete")
 
 
-async def test_a_loop_without_a_hub_tells_too_and_does_not_wait(
+async def test_a_loop_without_a_hub_publishes_too_and_does_not_wait(
     layer: ListeningLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "hub_if_running", lambda: None)

@@ -1,4 +1,4 @@
-"""Everybody who watches one poll: never an older state after a newer one."""
+"""The watchers of one poll: never an older state after a newer one."""
 
 import asyncio
 import random
@@ -118,7 +118,7 @@ def test_a_ranked_tally_is_read_for_its_rounds_once_an_interval() -> None:
     play(scene, kind="ranked")
 
 
-def test_a_close_is_told_first_and_then_the_final_tally() -> None:
+def test_a_close_is_sent_first_and_then_the_final_tally() -> None:
     async def scene(room: Room, _: Refreshes) -> None:
         client = FakeClient()
         room.add(client.watcher)
@@ -210,7 +210,7 @@ def test_identifying_twice_shows_no_tally_twice() -> None:
     play(scene, version=3)
 
 
-def test_a_deleted_poll_is_told_and_every_socket_closed() -> None:
+def test_a_deleted_poll_is_sent_and_every_socket_closed() -> None:
     async def scene(room: Room, _: Refreshes) -> None:
         client = FakeClient()
         room.add(client.watcher)
@@ -278,12 +278,10 @@ def stories(draw: st.DrawFn) -> Story:
 
 @settings(max_examples=sized(short=40, long=150), deadline=None)
 @given(story=stories(), seed=st.integers(0, 2**32))
-def test_whatever_order_news_comes_in_a_socket_sees_versions_only_rise(
-    story: Story, seed: int
-) -> None:
+def test_in_any_order_of_news_a_socket_sees_versions_only_rise(story: Story, seed: int) -> None:
     """News is late, doubled, shuffled and lost; reads take their time; clients are slow.
 
-    `written` is how much of the story is committed: nobody can know of more.
+    `written` is how much of the story is committed: no process can know of more.
     """
     chance = random.Random(seed)
     clients: list[FakeClient] = []

@@ -110,7 +110,7 @@ async def test_snapshots_pongs_and_results_say_how_many_watch_and_nothing_is_sen
         assert (await first.answer_to({"type": "ping"}))["watching"] == 1
 
 
-async def test_a_text_correction_is_told(api: PollApi) -> None:
+async def test_a_text_correction_is_sent(api: PollApi) -> None:
     poll = await api.create()
     async with watch(poll) as socket:
         await socket.next_of("snapshot")
@@ -118,7 +118,7 @@ async def test_a_text_correction_is_told(api: PollApi) -> None:
         assert (await socket.next_of("poll"))["poll"]["question"] == "Which color?"
 
 
-async def test_pausing_and_opening_are_told(api: PollApi) -> None:
+async def test_pausing_and_opening_are_sent(api: PollApi) -> None:
     poll = await api.create()
     async with watch(poll) as socket:
         await socket.next_of("snapshot")
@@ -128,7 +128,7 @@ async def test_pausing_and_opening_are_told(api: PollApi) -> None:
             assert (await socket.next_of("results"))["status"] == status
 
 
-async def test_a_close_is_told_and_then_the_final_results(api: PollApi) -> None:
+async def test_a_close_is_sent_and_then_the_final_results(api: PollApi) -> None:
     poll = await api.create()
     await api.vote(poll, 2, voter="ann")
     async with watch(poll) as socket:
@@ -176,7 +176,7 @@ async def test_a_reset_starts_a_new_epoch_at_nought(api: PollApi) -> None:
         assert (again["epoch"], again["version"]) == (2, 1)
 
 
-async def test_a_deleted_poll_is_told_and_the_socket_closed(api: PollApi) -> None:
+async def test_a_deleted_poll_is_sent_and_the_socket_closed(api: PollApi) -> None:
     poll = await api.create()
     async with watch(poll) as socket:
         await socket.next_of("snapshot")
@@ -283,7 +283,7 @@ async def test_other_origins_may_not(api: PollApi, settings: Any, origin: str) -
         assert await socket.close_code() == 4403
 
 
-async def test_a_host_that_is_not_ours_is_refused_whatever_the_origin_says(api: PollApi) -> None:
+async def test_a_host_that_is_not_ours_is_refused_with_any_origin(api: PollApi) -> None:
     poll = await api.create()
     headers = {"Host": "rebound.example", "Origin": "http://rebound.example"}
     async with watch(poll, headers) as socket:

@@ -1,4 +1,4 @@
-"""The short way to a socket writes what the server itself would have written."""
+"""Frames past the server's `send` are what the server itself would have written."""
 
 import asyncio
 import socket

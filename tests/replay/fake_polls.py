@@ -1,4 +1,4 @@
-"""A stand-in for the polls API that keeps the contract's promises and can be told to misbehave.
+"""A stand-in for the polls API that keeps the contract's promises and can be made to misbehave.
 
 Runs over real TCP in a thread of its own, so that the replay meets real connections.
 """

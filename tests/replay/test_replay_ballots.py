@@ -160,7 +160,7 @@ def test_a_poll_that_does_not_fit_is_refused_before_any_vote(
     assert not polls.tries
 
 
-def test_no_server_and_no_file_are_told_plainly(lunch_file: Path, tmp_path: Path) -> None:
+def test_no_server_and_no_file_are_reported_plainly(lunch_file: Path, tmp_path: Path) -> None:
     nobody = FakePolls(LUNCH, port=1)
     with pytest.raises(CommandError, match=r"No answer from http://127\.0\.0\.1:1/"):
         replay(lunch_file, nobody)
@@ -190,7 +190,7 @@ def test_stopped_half_way_and_started_again_it_ends_on_the_same_totals(
             try:
                 assert polls.reached(300).wait(30)
                 first.send_signal(number)
-                told = first.communicate(timeout=20)[1]
+                output = first.communicate(timeout=20)[1]
             finally:
                 first.kill()
         half_way = len(polls.votes)
@@ -199,7 +199,7 @@ def test_stopped_half_way_and_started_again_it_ends_on_the_same_totals(
             assert first.returncode == -signal.SIGKILL
         else:
             assert first.returncode == 130
-            assert "--poll K7QM2X: no vote counts twice" in told
+            assert "--poll K7QM2X: no vote counts twice" in output
         printed = replay(file, polls, "--poll", "K7QM2X")
     assert polls.counts() == {"Soup": 900, "Salad: green": 600}
     assert f"acknowledged 1,500 ({1500 - half_way:,} new, {half_way:,} repeated)" in printed

@@ -1,4 +1,4 @@
-"""The sample poll: made once, whole in the end, and nobody else's business."""
+"""The sample poll: made once, whole in the end, on an empty database only."""
 
 import pytest
 

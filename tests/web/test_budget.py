@@ -37,8 +37,8 @@ def test_a_first_visit_stays_within_its_budget(
     poll, _ = create_poll(question="Which?", options=["This", "That"], kind=kind, max_choices=1)
     html = client.get(page.format(code=poll.code), headers={"Accept-Language": language}).content
     name = {"/": "start", "/p/{code}/": "vote", "/p/{code}/live/": "live"}[page]
-    words = client.get(f"/words/{name}/{language}.js").content
-    total = len(gzip.compress(html)) + len(gzip.compress(words))
+    messages = client.get(f"/words/{name}/{language}.js").content
+    total = len(gzip.compress(html)) + len(gzip.compress(messages))
     for name in sorted(set(ASSET.findall(html.decode()))):
         found = finders.find(name)
         assert found, name

@@ -41,7 +41,7 @@ def test_units(path: Path) -> None:
     assert counts == {"fail": "0", "skipped": "0", "todo": "0"}
 
 
-def test_a_failing_unit_is_told_with_what_it_got(tmp_path: Path) -> None:
+def test_a_failing_unit_is_reported_with_what_it_got(tmp_path: Path) -> None:
     unit = tmp_path / "wrong.test.mjs"
     unit.write_text(
         'import assert from "node:assert/strict";\nimport { it } from "node:test";\n'

@@ -9,8 +9,8 @@ from django.test import Client
 
 import web
 from web.kinds import KINDS
+from web.messages import messages_of
 from web.modules import may_run, runs
-from web.words import texts_of
 
 WEB = Path(web.__file__).parent
 MODULES = WEB / "static" / "web" / "js"
@@ -101,5 +101,7 @@ def test_the_create_page_offers_every_kind_once_and_chooses_the_first(client: Cl
 
 
 @pytest.mark.parametrize("page", ["start", "new", "vote", "live", "manage"])
-def test_a_page_has_the_words_of_every_kind_that_it_may_load(page: str) -> None:
-    assert {"Choose one.", "Your ranking", "Winner", "%(option)s: %(stars)s of 5"} <= texts_of(page)
+def test_a_page_has_the_messages_of_every_kind_that_it_may_load(page: str) -> None:
+    assert {"Choose one.", "Your ranking", "Winner", "%(option)s: %(stars)s of 5"} <= messages_of(
+        page
+    )

@@ -1,4 +1,4 @@
-"""The shells: what the server puts into a page, and what it never does."""
+"""The pages' HTML: what the server puts into it, and what it never does."""
 
 import re
 from collections.abc import Iterator
@@ -120,7 +120,7 @@ def test_pages_are_only_read(client: Client, poll: Poll) -> None:
     assert client.post(f"/p/{poll.code}/").status_code == 405
 
 
-def test_the_owner_page_tells_its_address_to_nobody(client: Client, poll: Poll) -> None:
+def test_the_owner_page_sends_no_referrer(client: Client, poll: Poll) -> None:
     assert client.get(f"/p/{poll.code}/manage/").headers["Referrer-Policy"] == "no-referrer"
 
 
@@ -131,7 +131,7 @@ def test_the_qr_code_is_an_image_of_the_vote_page(client: Client, poll: Poll) ->
 
 
 @pytest.mark.parametrize(
-    ("language", "direction", "words"),
+    ("language", "direction", "text"),
     [
         ("en", "ltr", "Ask the room."),
         ("de", "ltr", "Frag den Raum."),
@@ -139,11 +139,11 @@ def test_the_qr_code_is_an_image_of_the_vote_page(client: Client, poll: Poll) ->
     ],
 )
 def test_pages_speak_the_browsers_language(
-    client: Client, language: str, direction: str, words: str
+    client: Client, language: str, direction: str, text: str
 ) -> None:
     html = read(client, "/", **{"Accept-Language": language})
     assert f'<html lang="{language}" dir="{direction}"' in html
-    assert words in html
+    assert text in html
     assert f'src="/words/start/{language}.js"' in html
 
 
@@ -152,10 +152,12 @@ def test_a_chosen_language_goes_before_the_browsers(client: Client) -> None:
     assert "Frag den Raum." in read(client, "/", **{"Accept-Language": "ar"})
 
 
-def test_a_pages_words_come_in_the_language_of_their_address_and_no_others(client: Client) -> None:
-    words = read(client, "/words/vote/de.js", **{"Accept-Language": "ar"})
-    assert "Deine Stimme ist gez" in words
-    assert "Diese Umfrage l\\u00f6schen" not in words
+def test_a_page_gets_its_own_messages_in_the_language_of_their_address(
+    client: Client,
+) -> None:
+    messages = read(client, "/words/vote/de.js", **{"Accept-Language": "ar"})
+    assert "Deine Stimme ist gez" in messages
+    assert "Diese Umfrage l\\u00f6schen" not in messages
     assert "Diese Umfrage l\\u00f6schen" in read(client, "/words/manage/de.js")
     assert client.get("/words/vote/xx.js").status_code == 404
     assert client.get("/words/nothing/de.js").status_code == 404

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 
 import web
-from web.words import PAGES, texts_of
+from web.messages import PAGES, messages_of
 
 WEB = Path(web.__file__).parent
 LANGUAGES = [code for code, _ in settings.LANGUAGES if code != "en"]
@@ -45,9 +45,9 @@ def test_every_string_is_translated(language: str, domain: str, wanted: set[str]
 
 
 def test_every_string_of_the_scripts_reaches_a_page() -> None:
-    reached = set().union(*(texts_of(page) for page in PAGES))
+    reached = set().union(*(messages_of(page) for page in PAGES))
     assert texts("static", "*.js", IN_SCRIPTS) - reached == set()
-    assert "Delete this poll?" in texts_of("manage") - texts_of("vote")
+    assert "Delete this poll?" in messages_of("manage") - messages_of("vote")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -22,7 +22,7 @@ from django.db import connections
 from polls.models import Poll
 from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
 
-BACKLOG_CONNECTIONS = 4096  # everyone reconnects at the same moment after a restart
+BACKLOG_CONNECTIONS = 4096  # all clients reconnect at once after a restart
 WS_PING_INTERVAL_SECONDS = 40.0  # 10,000 idle sockets: 250 pings a second, most of their cost
 WS_PING_TIMEOUT_SECONDS = 20.0
 # Clients may send 4 KiB; more reaches the consumer, which says what is wrong.
@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 self.stdout.flush()
 
         server = AnnouncingServer(uvicorn_config(), on_ready=announce)
-        # Uvicorn raises the signal once more when all is done; to end as told is a success.
+        # Uvicorn raises the signal once more when all is done; to end on request is a success.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             server.run(sockets)

@@ -24,7 +24,8 @@ class Command(BaseCommand):
             differing += bool(found)
             for one in found:
                 self.stdout.write(
-                    f"{poll.code} {one.poll_id}: {one.what}: told {one.told}, counted {one.counted}"
+                    f"{poll.code} {one.poll_id}: {one.what}:"
+                    f" told {one.stored}, counted {one.counted}"
                 )
         fixed = " (fixed)" if options["fix"] and differing else ""
         noun = "poll" if number == 1 else "polls"

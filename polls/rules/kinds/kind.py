@@ -140,7 +140,7 @@ class Kind(ABC):
         Args:
             body: any JSON object. `read(state, marks_json(marks))` gives `marks` again.
         Raises:
-            BallotError: the poll's rules do not take it. Nothing else is raised, whatever comes.
+            BallotError: the poll's rules do not take it. Nothing else is raised by any body.
         """
 
     def slot(self, body: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ class Rating(Kind):
 
 
 def mean(histogram: Sequence[int]) -> float | None:
-    """The mean to two decimals, halves up (4.125 is 4.13); None when nobody rated.
+    """The mean to two decimals, halves up (4.125 is 4.13); None without a rating.
 
     Rounded in whole hundredths, never from a float, so that it is the same everywhere.
     """

@@ -68,7 +68,7 @@ class RankedResult:
     """A whole count.
 
     Attributes:
-        rounds: at least one. Without any ballot: one round of zeros, nobody eliminated.
+        rounds: at least one. Without any ballot: one round of zeros, none eliminated.
         winner: the option with more than half of the last round's counts; None if no ballot
             names any option.
         tie: the last two options were level, so that the tie rule named the winner.
@@ -100,7 +100,7 @@ class RankedResult:
 
 
 class _Node:
-    """All ballots whose first choices are one *set* of options, in whatever order.
+    """All ballots whose first choices are one *set* of options, in any order.
 
     Once these options are out, the order in which a ballot named them cannot matter any more.
     So ballots are merged by the set of their first choices: ten options make at most 1,024
@@ -176,7 +176,7 @@ class _Walk:
         self._visit([root])
 
     def go_on(self, gone: Iterable[int]) -> None:
-        """Hand on whatever lies with those of `gone` that are not out yet."""
+        """Hand on the ballots that lie with those of `gone` that are not out yet."""
         for option in [option for option in gone if not self._out[option]]:
             self._out[option] = True
             self._visit(self._nodes[option])
@@ -229,10 +229,10 @@ class RankedCount:
     option, exactly one option, the last, is eliminated and its ballots go to their next choice.
 
     Ties for the last place, in this order:
-      1. `earlier_round`: of those tied, whoever had fewest in the most recent earlier round
+      1. `earlier_round`: of those tied, the option that had fewest in the most recent earlier round
          in which they differed leaves (the backwards tie-break of Scottish STV:
          Scottish Local Government Elections Order 2007, Schedule 1, rule 50);
-      2. `head_to_head`: else whoever is ranked above the others that are tied by
+      2. `head_to_head`: else the option that is ranked above the others that are tied by
          the fewest ballots, summed over these others;
       3. `lot`: else a lot drawn before the first vote: the lowest SHA-256 of
          `tie_seed`, ":" and the option id in decimal. Anyone can check it, and no order
@@ -496,7 +496,7 @@ class RankedCount:
             tie_rule=rule,
         )
 
-    # Who is last, who beats whom
+    # Which option is last, and pairs
 
     def _last(
         self, continuing: Sequence[int], history: Sequence[Sequence[int]]
@@ -532,12 +532,12 @@ class RankedCount:
         def beats(a: int, b: int) -> bool:
             return self._ranked_above(a, b) > self._ranked_above(b, a)
 
-        everyone = range(len(self._options))
+        all_options = range(len(self._options))
         champion = 0
-        for option in everyone:
+        for option in all_options:
             if option != champion and not beats(champion, option):
                 champion = option
-        if self._ballots and all(beats(champion, o) for o in everyone if o != champion):
+        if self._ballots and all(beats(champion, o) for o in all_options if o != champion):
             return self._options[champion]
         return None
 

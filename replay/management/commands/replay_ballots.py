@@ -97,8 +97,8 @@ class Command(BaseCommand):
                     patience_seconds=options["patience"],
                 )
             )
-        self._tell(report, time.monotonic() - started)
-        self._tell_results(client, poll)
+        self._print_report(report, time.monotonic() - started)
+        self._print_results(client, poll)
         if report.acknowledged < len(ballots):
             self._fail(report, len(ballots), poll, stopped=stopped)
 
@@ -127,7 +127,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name.replace('_', ' '):9}  {poll.shown['links'][name]}")
         return poll
 
-    def _tell(self, report: Report, seconds: float) -> None:
+    def _print_report(self, report: Report, seconds: float) -> None:
         self.stdout.write(
             f"acknowledged {report.acknowledged:,} ({report.cast:,} new, "
             f"{report.repeated:,} repeated), refused {report.refused.total():,}, "
@@ -139,7 +139,7 @@ class Command(BaseCommand):
         figures = ", ".join(f"p{p} {report.percentile_ms(p):.1f} ms" for p in (50, 95, 99))
         self.stdout.write(f"latency {figures}")
 
-    def _tell_results(self, client: PollClient, poll: Poll) -> None:
+    def _print_results(self, client: PollClient, poll: Poll) -> None:
         results = client.results(poll)
         if results is None:
             return

@@ -68,7 +68,7 @@ def test_a_thread_asks_without_an_event_loop(doubler: Batches[int, int]) -> None
         doubler.ask_sync(21)
 
 
-async def test_without_a_thread_the_caller_is_told(
+async def test_without_a_thread_the_caller_gets_the_error(
     doubler: Batches[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:

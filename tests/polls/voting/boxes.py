@@ -38,7 +38,7 @@ def casts(poll: Poll, *names: str) -> list[Cast]:
     return [cast(poll, name) for name in names]
 
 
-def told(answers: Sequence[Any]) -> list[str]:
+def verdicts(answers: Sequence[Any]) -> list[str]:
     """What became of each: a verdict, or the code of the refusal."""
     found = []
     for one in answers:
@@ -69,7 +69,7 @@ class WatchedBox:
         nobody = Cast("ABSENT", Identity("", "", ""), None)
         async with asyncio.timeout(20):
             while not self.box.has_lane():
-                assert set(told(await self.cast_all([nobody] * _ENOUGH))) == {"poll_not_found"}
+                assert set(verdicts(await self.cast_all([nobody] * _ENOUGH))) == {"poll_not_found"}
         self.committed = self.stored = 0
 
 

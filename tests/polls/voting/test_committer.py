@@ -132,12 +132,12 @@ def test_one_batch_serves_many_polls_by_id_and_by_code() -> None:
     assert_exact(closed, voters=0, version=0)
 
 
-def test_what_changed_is_told_once_a_poll_and_only_what_changed() -> None:
+def test_what_changed_is_published_once_a_poll_and_only_what_changed() -> None:
     poll, other = make_poll(), make_poll()
-    told: list[Any] = []
+    published: list[Any] = []
 
     def listen(states: Any, **_: Any) -> None:
-        told.append([(state.id, state.version) for state in states])
+        published.append([(state.id, state.version) for state in states])
 
     events.tallies_changed.connect(listen)
     try:
@@ -145,13 +145,13 @@ def test_what_changed_is_told_once_a_poll_and_only_what_changed() -> None:
         record_votes([cast(poll, "a", 1), cast(poll, "b", 2)])
     finally:
         events.tallies_changed.disconnect(listen)
-    assert told == [[(poll.id, 2)]]
+    assert published == [[(poll.id, 2)]]
 
 
-def test_nobody_is_told_of_votes_that_were_not_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_votes_that_were_not_committed_are_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
     poll = make_poll()
-    told: list[Any] = []
-    monkeypatch.setattr(events, "publish_tallies_changed", told.append)
+    published: list[Any] = []
+    monkeypatch.setattr(events, "publish_tallies_changed", published.append)
 
     def fail(_: Any) -> None:
         raise OperationalError("the disk is full")
@@ -159,7 +159,7 @@ def test_nobody_is_told_of_votes_that_were_not_committed(monkeypatch: pytest.Mon
     monkeypatch.setattr(sql, "save_totals", fail)
     with pytest.raises(OperationalError):
         record_votes([cast(poll, "a", 1)])
-    assert told == []
+    assert published == []
     assert_exact(poll, voters=0, version=0)
     assert not Vote.objects.exists()
 
@@ -213,7 +213,9 @@ def test_a_connection_that_died_is_healed_without_anybody_noticing() -> None:
     assert_exact(poll, voters=1, version=1)
 
 
-def test_while_the_database_is_away_every_vote_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_database_is_away_every_vote_gets_that_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     poll = make_poll()
     tries = 0
 

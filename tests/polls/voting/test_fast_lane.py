@@ -31,7 +31,7 @@ from tests.polls.voting.boxes import (
     cast,
     casts,
     make_poll,
-    told,
+    verdicts,
 )
 from tests.realtime.waiting import eventually
 
@@ -86,7 +86,7 @@ def lane_backends() -> list[int]:
 
 async def lane_backend(box: WatchedBox, poll: Poll) -> int:
     """The one process, which has stored a vote by now."""
-    assert told(await box.cast_all(casts(poll, "first"))) == ["accepted"]
+    assert verdicts(await box.cast_all(casts(poll, "first"))) == ["accepted"]
     (pid,) = await elsewhere(lane_backends)
     return pid
 
@@ -98,7 +98,7 @@ async def test_a_turn_is_a_batch_in_one_trip_and_the_committer_has_no_part(
     box: WatchedBox, poll: Poll
 ) -> None:
     answers = await box.cast_all([cast(poll, f"voter {number}") for number in range(20)])
-    assert told(answers) == ["accepted"] * 20
+    assert verdicts(answers) == ["accepted"] * 20
     assert [one.vote.seq for one in answers] == list(range(1, 21))
     assert {one.state.version for one in answers} == {20}
     assert (box.stored, box.committed, len(box.box)) == (1, 0, 0)
@@ -152,14 +152,14 @@ async def test_both_ways_decide_alike(box: WatchedBox) -> None:
             by_lane = await box.cast_all(some_casts(mine, random.Random(seed), 8))
             batch = some_casts(other, random.Random(seed), 8)
             by_committer = await elsewhere(lambda batch=batch: record_votes(batch))  # type: ignore[misc]
-            assert told(by_lane) == told(by_committer)
+            assert verdicts(by_lane) == verdicts(by_committer)
             for one, same in zip(by_lane, by_committer, strict=True):
                 assert (one.vote is None) == (same.vote is None)
                 if one.vote is not None and same.vote is not None:
                     assert one.vote.marks == same.vote.marks
                     assert type(one.vote.voter) is type(same.vote.voter)
                     assert one.vote.cast_at.tzinfo is same.vote.cast_at.tzinfo
-            seen.update(told(by_lane))
+            seen.update(verdicts(by_lane))
 
         def compare(mine: Poll = mine, other: Poll = other) -> None:
             mine.refresh_from_db()
@@ -217,12 +217,12 @@ async def test_what_happened_since_it_read_the_poll_counts(
 ) -> None:
     do, expected = ACTS[act]
     neighbour = await elsewhere(make_poll)
-    assert told(await box.cast_all([*casts(poll, "a"), *casts(neighbour, "a")])) == [
+    assert verdicts(await box.cast_all([*casts(poll, "a"), *casts(neighbour, "a")])) == [
         "accepted", "accepted",
     ]  # fmt: skip
     fetches.before("store", lambda: elsewhere(lambda: do(poll)))  # later than it could read it
     answers = await box.cast_all([*casts(poll, "b"), *casts(neighbour, "b"), *casts(poll, "c")])
-    assert told(answers) == [expected[0], "accepted", expected[1]]
+    assert verdicts(answers) == [expected[0], "accepted", expected[1]]
     assert box.committed == (0 if act == "voted on" else 2)
     assert answers[1].vote.seq == 2
     await assert_exact(neighbour, voters=2, version=2)
@@ -239,7 +239,7 @@ async def test_a_join_code_that_went_to_another_poll_is_that_polls(
     box: WatchedBox, poll: Poll
 ) -> None:
     by_code = Cast(poll.code, Identity("a", "", "a"), {"choices": [1]})
-    assert told(await box.cast_all([by_code])) == ["accepted"]
+    assert verdicts(await box.cast_all([by_code])) == ["accepted"]
     await elsewhere(lambda: services.delete_poll(poll.id))
     other = await elsewhere(make_poll)
     await elsewhere(lambda: Poll.objects.filter(id=other.id).update(code=poll.code))
@@ -252,10 +252,10 @@ async def test_what_is_changed_by_hand_is_seen_when_the_poll_is_read_again(
     box: WatchedBox, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast_lane, "KNOWN_SECONDS", 0.0)
-    assert told(await box.cast_all(casts(poll, "a"))) == ["accepted"]
+    assert verdicts(await box.cast_all(casts(poll, "a"))) == ["accepted"]
     await elsewhere(lambda: Poll.objects.filter(id=poll.id).update(max_choices=2))
     two = Cast(poll.id, Identity("b", "", "b"), {"choices": [1, 2]})
-    assert told(await box.cast_all([two])) == ["accepted"]
+    assert verdicts(await box.cast_all([two])) == ["accepted"]
     assert box.committed == 0
 
 
@@ -265,7 +265,7 @@ async def test_who_voted_before_a_reset_votes_for_the_first_time_after_it(
     monkeypatch.setattr(fast_lane, "KNOWN_SECONDS", 0.0)
     await box.cast_all(casts(poll, *"abc"))
     await elsewhere(lambda: services.reset_poll(poll.id))
-    assert told(await box.cast_all(casts(poll, *"abc"))) == ["accepted"] * 3
+    assert verdicts(await box.cast_all(casts(poll, *"abc"))) == ["accepted"] * 3
     assert box.committed == 0
     await assert_exact(poll, voters=3, version=3)
 
@@ -275,7 +275,7 @@ async def test_who_has_voted_is_found_and_costs_the_neighbours_nothing(
 ) -> None:
     await box.cast_all(casts(poll, *"abc"))
     answers = await box.cast_all([*casts(poll, "d", "a"), cast(poll, "b", 2), *casts(poll, "e")])
-    assert told(answers) == ["accepted", "repeated", "replaced", "accepted"]
+    assert verdicts(answers) == ["accepted", "repeated", "replaced", "accepted"]
     assert (box.stored, box.committed) == (2, 4)
     await assert_exact(poll, voters=5, version=6)
 
@@ -285,7 +285,7 @@ async def test_after_conflicts_it_tries_less_and_comes_back(box: WatchedBox, pol
     box.stored = 0
     for number in range(100):
         answers = await box.cast_all(casts(poll, "a", f"voter {number}"))
-        assert told(answers) == ["repeated", "accepted"]
+        assert verdicts(answers) == ["repeated", "accepted"]
     tries = 100 / (fast_lane.MOST_DETOURS + 1)
     assert tries <= box.stored <= tries + 5
     for number in range(40):
@@ -305,7 +305,7 @@ async def test_two_votes_of_one_voter_in_a_batch_are_decided_in_their_order(
 ) -> None:
     by_code = Cast(poll.code, Identity("a", "", "a"), second)
     answers = await box.cast_all([cast(poll, "a"), by_code, cast(poll, "b")])
-    assert told(answers) == ["accepted", expected, "accepted"]
+    assert verdicts(answers) == ["accepted", expected, "accepted"]
     assert box.committed == 2
 
 
@@ -319,7 +319,7 @@ async def test_a_voter_who_votes_elsewhere_in_the_same_moment_is_counted_once(
 
     def vote() -> None:
         with transaction.atomic():
-            assert told(record_votes(casts(poll, "a"))) == ["accepted"]
+            assert verdicts(record_votes(casts(poll, "a"))) == ["accepted"]
             loop.call_soon_threadsafe(has_voted.set)
             asyncio.run_coroutine_threadsafe(may_go.wait(), loop).result(20)
 
@@ -330,7 +330,7 @@ async def test_a_voter_who_votes_elsewhere_in_the_same_moment_is_counted_once(
     may_go.set()
     answers: list[Any] = await asyncio.gather(*waiting)
     await voting
-    assert told(answers) == ["accepted", "repeated", "accepted"]
+    assert verdicts(answers) == ["accepted", "repeated", "accepted"]
     assert answers[1].vote.seq == 2
     assert box.committed == 3
     assert box.box.has_lane()  # a conflict costs no connection
@@ -348,13 +348,13 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
     backend = await lane_backend(box, poll)
     fetches.before(kind, lambda: elsewhere(lambda: kill_backend(backend)))
     answers = await box.cast_all([cast(poll, f"voter {number}") for number in range(80)])
-    assert told(answers) == ["accepted"] * 80
+    assert verdicts(answers) == ["accepted"] * 80
     assert box.committed == 80
     assert not box.box.has_lane()
     await assert_exact(poll, voters=81, version=81)
     await box.connect()  # and it heals
     again = await box.cast_all([cast(poll, f"new {number}") for number in range(40)])
-    assert told(again) == ["accepted"] * 40
+    assert verdicts(again) == ["accepted"] * 40
     assert box.committed == 0
     assert not stale_backends
 
@@ -367,7 +367,7 @@ async def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
 
     fetches.after("store", lose)
     answers = await box.cast_all(casts(poll, *"abc"))
-    assert told(answers) == ["repeated"] * 3
+    assert verdicts(answers) == ["repeated"] * 3
     await assert_exact(poll, voters=3, version=3)
 
 
@@ -377,7 +377,7 @@ async def test_a_statement_that_fails_is_left_to_the_committer(
 ) -> None:
     fetches.instead(kind, "SELECT no_such_thing")
     answers = await box.cast_all(casts(poll, *"abc"))
-    assert told(answers) == ["accepted"] * 3
+    assert verdicts(answers) == ["accepted"] * 3
     assert box.committed == 3
     await assert_exact(poll, voters=3, version=3)
 
@@ -395,7 +395,7 @@ async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
     for module in (committer, first_votes):
         monkeypatch.setattr(module, "read_ballot", read)
     answers = await box.cast_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
-    assert told(answers) == ["accepted", "server_error", "accepted"]
+    assert verdicts(answers) == ["accepted", "server_error", "accepted"]
     await assert_exact(poll, voters=2, version=2)
 
 
@@ -411,9 +411,9 @@ async def test_a_batch_that_was_given_up_is_not_committed_later(
         await eventually(lambda: box.stored == 2)
         await asyncio.sleep(0)
         box.box.close_lane()
-        assert told([await waiting]) == ["accepted"]
+        assert verdicts([await waiting]) == ["accepted"]
         retraction = Cast(poll.id, Identity("a", "", "a"), None)
-        assert told(await box.cast_all([retraction])) == ["retracted"]
+        assert verdicts(await box.cast_all([retraction])) == ["retracted"]
     finally:
         os.kill(backend, signal.SIGCONT)
     await eventually_elsewhere(lambda: is_gone(backend))
@@ -466,7 +466,7 @@ async def test_while_a_poll_is_locked_votes_gather_and_no_more_than_there_is_roo
     may_go.set()
     answers: list[Any] = await asyncio.gather(*under_way, *waiting)
     await holding
-    assert told(answers) == ["accepted"] * 6
+    assert verdicts(answers) == ["accepted"] * 6
     assert [one.state.version for one in answers] == [3, 3, 7, 7, 7, 7]
     assert box.committed == 0
 
@@ -486,7 +486,7 @@ async def test_who_waits_when_the_fast_lane_ends_is_answered(box: WatchedBox, po
     later = box.box.cast(cast(poll, "c"))
     async with asyncio.timeout(10):
         answers = [await one for one in (under_way, gathered, later)]
-    assert {*told(answers)} <= {"accepted", "repeated"}
+    assert {*verdicts(answers)} <= {"accepted", "repeated"}
     await assert_exact(poll, voters=3, version=3)
 
 
@@ -494,7 +494,7 @@ async def test_a_process_that_drains_leaves_votes_to_the_committer(
     box: WatchedBox, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draining, "is_draining", lambda: True)
-    assert told(await box.cast_all([cast(poll, "a")])) == ["accepted"]
+    assert verdicts(await box.cast_all([cast(poll, "a")])) == ["accepted"]
     assert box.committed == 1
 
 
@@ -524,7 +524,7 @@ async def test_a_lane_and_committers_on_the_same_polls_are_exact(
     )
     seen: set[str] = set()
     for number in range(40):
-        seen.update(told(await box.cast_all(batch(number))))
+        seen.update(verdicts(await box.cast_all(batch(number))))
     await others
     assert seen <= {"accepted", "repeated", "replaced", "poll_not_open"}
     assert box.stored

@@ -1,4 +1,4 @@
-"""How PostgreSQL finds votes and polls: by their keys, whatever its statistics say."""
+"""How PostgreSQL finds votes and polls: by their keys, with any statistics."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +94,7 @@ def plan_of_first_votes(states: list[PollState]) -> list[dict[str, Any]]:
 
 
 def test_first_votes_lock_polls_in_id_order_and_find_everything_by_keys() -> None:
-    """Two processes whose batches share polls must not deadlock, with whatever plan."""
+    """Two processes whose batches share polls must not deadlock, with any plan."""
     nodes = plan_of_first_votes(get_states([make_poll().id for _ in range(30)]))
     loop = next(one for one in nodes if one["Node Type"] == "Nested Loop" and finds_polls(one))
     outer, inner = loop["Plans"]

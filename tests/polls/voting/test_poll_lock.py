@@ -153,7 +153,7 @@ class Storm:
 
     def _audit(self) -> None:
         for poll in self.polls:
-            self.violations += [f"{one.what}: {one.told} is {one.counted}"
+            self.violations += [f"{one.what}: {one.stored} is {one.counted}"
                                 for one in recount_poll(poll.id)]  # fmt: skip
             seqs = list(Vote.objects.filter(poll_id=poll.id).order_by("epoch", "seq")
                         .values_list("epoch", "seq"))  # fmt: skip
@@ -161,8 +161,8 @@ class Storm:
                 ours = [seq for one, seq in seqs if one == epoch]
                 if ours != list(range(1, len(ours) + 1)):
                     self.violations.append(f"gaps in epoch {epoch}")
-            told = {key[1:] for key in self.acknowledged if key[0] == poll.id}
-            if told != set(seqs):
+            acknowledged = {key[1:] for key in self.acknowledged if key[0] == poll.id}
+            if acknowledged != set(seqs):
                 self.violations.append("what was acknowledged is not what is recorded")
 
 

@@ -1,4 +1,4 @@
-// Polite words for screen readers: the newest sentence only, at most one each few seconds.
+// Polite announcements for screen readers: the newest sentence only, at most one each few seconds.
 
 const EVERY_MS = 5000;
 

@@ -1,8 +1,8 @@
 // The public API, called the way any client would. Failures are Problem (the server said no)
-// or Unreachable (nobody answered).
+// or Unreachable (no response came).
 
 import { gettext } from "./i18n.js";
-import { problemWords } from "./problem_words.js";
+import { problemMessage } from "./problem_messages.js";
 
 const BASE = "/api/v1/";
 
@@ -10,7 +10,7 @@ export class Unreachable extends Error {}
 
 export class Problem extends Error {
   constructor(status, body, retryAfterSeconds) {
-    super(problemWords(body));
+    super(problemMessage(body));
     this.status = status;
     this.code = body.code || "unknown";
     this.errors = body.errors || [];
@@ -51,18 +51,18 @@ export async function request(method, path, { body, headers = {}, timeoutMs = 10
   } finally {
     clearTimeout(timer);
   }
-  let answer = null;
-  try { answer = text ? JSON.parse(text) : null; } catch { /* a proxy's own error page */ }
+  let json = null;
+  try { json = text ? JSON.parse(text) : null; } catch { /* a proxy's own error page */ }
   if (response.ok || response.status === 304) {
-    return { status: response.status, body: answer, text, blob, etag: response.headers.get("ETag") };
+    return { status: response.status, body: json, text, blob, etag: response.headers.get("ETag") };
   }
-  throw new Problem(response.status, answer || {}, Number(response.headers.get("Retry-After")) || 0);
+  throw new Problem(response.status, json || {}, Number(response.headers.get("Retry-After")) || 0);
 }
 
 export const bearer = (key) => (key ? { Authorization: `Bearer ${key}` } : {});
 const voter = (token) => (token ? { Authorization: `Voter ${token}` } : {});
 // Who votes: an account where there is one, else this browser; with a code where polls want one.
-const whoever = ({ token, access, code }) => ({
+const credentials = ({ token, access, code }) => ({
   ...(access ? bearer(access) : voter(token)),
   ...(code ? { "Voter-Code": code } : {}),
 });
@@ -75,17 +75,17 @@ export const getPoll = async (id, key) =>
 // → {body, etag}; body is null when nothing changed since `etag`.
 export const getResults = (id, { etag, key, ...who } = {}) =>
   request("GET", `polls/${id}/results/`, {
-    headers: { ...whoever(who), ...bearer(key), ...(etag ? { "If-None-Match": etag } : {}) },
+    headers: { ...credentials(who), ...bearer(key), ...(etag ? { "If-None-Match": etag } : {}) },
   });
 export const getTimeline = async (id, { key, ...who }) =>
-  (await request("GET", `polls/${id}/timeline/`, { headers: { ...whoever(who), ...bearer(key) } })).body;
+  (await request("GET", `polls/${id}/timeline/`, { headers: { ...credentials(who), ...bearer(key) } })).body;
 
 export const castVote = (id, ballot, { idempotencyKey, ...who }) =>
   request("POST", `polls/${id}/votes/`, {
     body: ballot,
-    headers: { ...whoever(who), "Idempotency-Key": idempotencyKey },
+    headers: { ...credentials(who), "Idempotency-Key": idempotencyKey },
   });
 export const myVote = async (id, who) =>
-  (await request("GET", `polls/${id}/votes/me/`, { headers: whoever(who) })).body;
+  (await request("GET", `polls/${id}/votes/me/`, { headers: credentials(who) })).body;
 export const retractVote = (id, who) =>
-  request("DELETE", `polls/${id}/votes/me/`, { headers: whoever(who) });
+  request("DELETE", `polls/${id}/votes/me/`, { headers: credentials(who) });

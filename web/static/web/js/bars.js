@@ -1,5 +1,5 @@
 // A tally as bars. Each bar slides by transform alone, so ten frames a second cost no layout;
-// the same numbers stand beside it in words, and in a table.
+// the same numbers stand beside it as text, and in a table.
 
 import { calm, h, setText, show } from "./dom.js";
 import { gettext, number } from "./i18n.js";
@@ -108,7 +108,7 @@ export class Bars {
   }
 }
 
-// The same tally as a table, for whoever reads better than they see.
+// The same tally as a table, for screen readers and for exact numbers.
 export function resultsTable(kind, poll, results) {
   const head = [gettext("Option"), ...kind.tableHead()];
   return h("table", { class: "table" },

@@ -2,10 +2,10 @@
 
 import { $, setText } from "./dom.js";
 
-export function confirmed({ title, words, yes }) {
+export function confirmed({ title, text, yes }) {
   const dialog = $("#confirm");
   setText($("#confirm-title"), title);
-  setText($("#confirm-words"), words);
+  setText($("#confirm-text"), text);
   setText($("#confirm-yes"), yes);
   dialog.returnValue = "";
   dialog.showModal();

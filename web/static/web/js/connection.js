@@ -1,11 +1,11 @@
-// Says honestly how fresh the page is: live, reading every few seconds, reconnecting, or old
+// Shows how fresh the page is: live, reading every few seconds, reconnecting, or old
 // since when.
 
 import { $, setText } from "./dom.js";
 import { fill, gettext, timeOfDay } from "./i18n.js";
 
 export function showConnection(element, feed) {
-  const words = $(".connection-words", element);
+  const line = $(".connection-text", element);
   const render = () => {
     const since = feed.heardAt ? timeOfDay(feed.heardAt) : null;
     const text = {
@@ -19,7 +19,7 @@ export function showConnection(element, feed) {
       gone: gettext("This poll is gone"),
     }[feed.state];
     element.dataset.state = feed.state;
-    setText(words, text);
+    setText(line, text);
   };
   feed.addEventListener("state", render);
   render();

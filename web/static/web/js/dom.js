@@ -21,7 +21,7 @@ export const h = (tag, attributes, ...children) =>
 export const svg = (tag, attributes, ...children) =>
   assemble(document.createElementNS(SVG, tag), attributes, children);
 
-// An icon from the page's sprite; decorative, the words beside it say the same.
+// An icon from the page's sprite; decorative, the text beside it says the same.
 export const icon = (name) =>
   svg("svg", { class: "icon", "aria-hidden": "true" }, svg("use", { href: `#icon-${name}` }));
 

@@ -1,4 +1,4 @@
-// What the owner takes home: results and votes as CSV, a report as PDF. Fetched with the owner
+// The owner's exports: results and votes as CSV, a report as PDF. Fetched with the owner
 // key as a header, so that no address carries it.
 
 import { fileOf } from "./api_owner.js";
@@ -14,7 +14,7 @@ const FILES = () => [
 export const saveLink = (text, name, blob) =>
   h("a", { class: "button", download: name, href: URL.createObjectURL(blob) }, text);
 
-// `keyOf()` gives the owner key at the moment of the click; `fail` is told of problems.
+// `keyOf()` gives the owner key at the moment of the click; `fail` is called with problems.
 export function exportButtons(pollId, joinCode, keyOf, fail) {
   return FILES().map(([name, text]) => h("button", {
     class: "button", type: "button",

@@ -18,7 +18,7 @@ const fields = () => ({
   invalid_origin: gettext("Write each like https://example.com, without a page."),
 });
 
-const fieldWords = (error) => fields()[error.code] ?? error.detail;
+const fieldMessage = (error) => fields()[error.code] ?? error.detail;
 
 export function clearErrors(form) {
   for (const text of $$(".field-error", form)) text.textContent = "";
@@ -39,10 +39,10 @@ export function showErrors(form, problem, { prefix = "", top = null, options = n
     const [name, index] = String(error.field ?? "").split(/[.[\]]+/);
     const place = $(`#${prefix}${name}-error`, form);
     if (!name || !place) {
-      homeless.push(fieldWords(error));
+      homeless.push(fieldMessage(error));
       continue;
     }
-    place.textContent = [place.textContent, fieldWords(error)].filter(Boolean).join(" ");
+    place.textContent = [place.textContent, fieldMessage(error)].filter(Boolean).join(" ");
     const field = name === "options" ? options?.inputs()[Number(index) || 0] : $(`#${prefix}${name}`, form);
     field?.setAttribute("aria-invalid", "true");
     first ??= field ?? $(`[name="${name}"]`, form);

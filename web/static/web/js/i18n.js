@@ -1,5 +1,5 @@
-// Words, numbers and times in the page's language. Words come from Django's catalogue
-// (/words/<page>/<language>.js), loaded before any module.
+// Messages, numbers and times in the page's language. Messages come from Django's catalogue
+// (view web:messages), which is loaded before any module.
 
 const language = document.documentElement.lang || "en";
 

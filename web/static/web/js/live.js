@@ -12,12 +12,12 @@ import { Unreachable, getPoll, getResults } from "./api.js";
 import { setServerTime } from "./clock.js";
 
 const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 5000; // so that after a restart everybody is back within ten seconds
+const LONGEST_DELAY_MS = 5000; // so that after a restart all are back within ten seconds
 const OPEN_TIMEOUT_MS = 5000;
 const QUIET_MS = 15000; // then ask whether the line is alive
 const COUNT_MS = 5000; // how often a page that shows it asks how many watch
-const ANSWER_MS = 2500;
-const WAKE_ANSWER_MS = 900;
+const PONG_MS = 2500;
+const WAKE_PONG_MS = 900;
 const POLLING_MS = 2500;
 const TRIES_BEFORE_POLLING = 2;
 const GONE = 4404;
@@ -124,7 +124,7 @@ export class LiveFeed extends EventTarget {
   drop() {
     clearTimeout(this.openTimer);
     clearTimeout(this.quietTimer);
-    clearTimeout(this.answerTimer);
+    clearTimeout(this.pongTimer);
     clearTimeout(this.retryTimer);
     const socket = this.socket;
     this.socket = null;
@@ -141,7 +141,7 @@ export class LiveFeed extends EventTarget {
 
   hear(text) {
     clearTimeout(this.openTimer);
-    clearTimeout(this.answerTimer);
+    clearTimeout(this.pongTimer);
     this.heardAt = Date.now();
     this.watchQuiet();
     const frame = JSON.parse(text);
@@ -166,13 +166,13 @@ export class LiveFeed extends EventTarget {
 
   watchQuiet() {
     clearTimeout(this.quietTimer);
-    this.quietTimer = setTimeout(() => this.ask(ANSWER_MS), QUIET_MS);
+    this.quietTimer = setTimeout(() => this.ask(PONG_MS), QUIET_MS);
   }
 
   ask(patienceMs) {
     this.send({ type: "ping" });
-    clearTimeout(this.answerTimer);
-    this.answerTimer = setTimeout(() => {
+    clearTimeout(this.pongTimer);
+    this.pongTimer = setTimeout(() => {
       this.setState("reconnecting");
       this.connect();
     }, patienceMs);
@@ -182,7 +182,7 @@ export class LiveFeed extends EventTarget {
   wake() {
     if (this.stopped) return;
     this.tries = 0;
-    if (this.socket?.readyState === WebSocket.OPEN && this.heardAt) this.ask(WAKE_ANSWER_MS);
+    if (this.socket?.readyState === WebSocket.OPEN && this.heardAt) this.ask(WAKE_PONG_MS);
     else {
       clearTimeout(this.retryTimer);
       this.retryTimer = setTimeout(() => this.connect(), Math.random() * 300);

@@ -11,7 +11,7 @@ const FIRST_DELAY_MS = 800;
 const LONGEST_DELAY_MS = 20000;
 
 export class Outbox extends EventTarget {
-  // Events: "waiting" {poll, failure}, "recorded" {poll, answer, repeated},
+  // Events: "waiting" {poll, failure}, "recorded" {poll, response, repeated},
   // "refused" {poll, problem}.
   // `access`: account name → a promise of its token, or null where it is not signed in.
   constructor(access) {
@@ -65,14 +65,14 @@ export class Outbox extends EventTarget {
       keepVoterToken(body.voter_token);
       this.forget(pollId);
       this.tries = 0;
-      this.tell("recorded", { poll: pollId, answer: body, repeated: status === 200 });
+      this.emit("recorded", { poll: pollId, response: body, repeated: status === 200 });
     } catch (failure) {
       if (failure instanceof Unreachable || failure.temporary) {
         this.again(failure.retryAfterSeconds ?? 0);
-        this.tell("waiting", { poll: pollId, failure });
+        this.emit("waiting", { poll: pollId, failure });
       } else {
         this.forget(pollId);
-        this.tell("refused", { poll: pollId, problem: failure });
+        this.emit("refused", { poll: pollId, problem: failure });
       }
     } finally {
       this.sending.delete(pollId);
@@ -86,7 +86,7 @@ export class Outbox extends EventTarget {
     this.timer = setTimeout(() => this.flush(), atLeastSeconds * 1000 + Math.random() * ceiling);
   }
 
-  tell(name, detail) {
+  emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

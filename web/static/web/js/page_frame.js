@@ -1,5 +1,5 @@
-// What every page has: the theme switch, the language switch, join forms, and a word to fall
-// back on when a clipboard is forbidden.
+// What every page has: the theme switch, the language switch, join forms, and a fallback
+// for when a clipboard is forbidden.
 
 import { $ } from "./dom.js";
 import { gettext } from "./i18n.js";

@@ -15,7 +15,7 @@ import { Timeline } from "./timeline.js";
 
 const pollId = document.body.dataset.poll;
 const kind = await kindOfPage();
-const wishes = new URLSearchParams(location.search);
+const parameters = new URLSearchParams(location.search);
 const root = document.documentElement;
 const key = ownerKey(pollId);
 const feed = new LiveFeed(pollId, { token: voterToken(), key, access: accessToken, counting: true });
@@ -41,7 +41,7 @@ function draw() {
   show($("#table"), !hidden && on.table);
   if (hidden) show($("#steps"), false);
   show($("#timeline"), Boolean(results?.counts));
-  if (hidden) setText($("#curtain"), curtainWords());
+  if (hidden) setText($("#curtain"), curtainText());
   if (!results) {
     setText($("#voters"), "–");
     return;
@@ -53,23 +53,23 @@ function draw() {
 }
 
 function drawStatus() {
-  const words = {
+  const label = {
     draft: gettext("Not open yet"),
     scheduled: gettext("Not open yet"),
     paused: gettext("Paused"),
     closed: gettext("Final result"),
   }[poll.status];
-  show($("#status"), Boolean(words));
-  setText($("#status"), words ?? "");
+  show($("#status"), Boolean(label));
+  setText($("#status"), label ?? "");
   $("#status").dataset.status = poll.status;
   const moment = { open: poll.closes_at, scheduled: poll.opens_at }[poll.status] ?? null;
-  setText($("#closing-words"), poll.status === "scheduled" ? gettext("Opens in") : gettext("Closes in"));
+  setText($("#closing-text"), poll.status === "scheduled" ? gettext("Opens in") : gettext("Closes in"));
   show($("#closing"), Boolean(moment));
   closing.set(moment);
   document.body.classList.toggle("is-final", poll.status === "closed");
 }
 
-function curtainWords() {
+function curtainText() {
   if (results && !results.counts) {
     return fill(gettext("Results are shown once %(n)s people have voted."), { n: number(poll.min_voters) });
   }
@@ -145,7 +145,7 @@ feed.addEventListener("watching", ({ detail }) => {
   setText($("#watching"), number(detail));
 });
 feed.addEventListener("state", () => {
-  if (feed.state !== "live") show($("#watching-box"), false); // nobody says how many
+  if (feed.state !== "live") show($("#watching-box"), false); // the count is not known
   if (feed.state === "gone") {
     poll = null;
     show($("#bars"), false);
@@ -155,8 +155,8 @@ feed.addEventListener("state", () => {
 });
 
 press("patterns", on.patterns);
-if (wishes.get("sort") === "1") press("sort", true);
-if (wishes.get("join") === "0") press("qr", false);
+if (parameters.get("sort") === "1") press("sort", true);
+if (parameters.get("join") === "0") press("qr", false);
 showConnection($("#connection"), feed);
 feed.start();
 feed.refresh();

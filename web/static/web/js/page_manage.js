@@ -52,16 +52,16 @@ function keepKey(given) {
 
 function draw() {
   setText($("#question"), poll.question);
-  const words = {
+  const label = {
     draft: gettext("Draft"), scheduled: gettext("Not open yet"), open: gettext("Open"),
     paused: gettext("Paused"), closed: gettext("Closed"),
   }[poll.status];
   show($("#status"), true);
-  setText($("#status"), words);
+  setText($("#status"), label);
   $("#status").dataset.status = poll.status;
   const moment = { open: poll.closes_at, scheduled: poll.opens_at }[poll.status] ?? null;
   show($("#closing"), Boolean(moment));
-  setText($("#closing-words"), poll.status === "scheduled" ? gettext("Opens in") : gettext("Closes in"));
+  setText($("#closing-text"), poll.status === "scheduled" ? gettext("Opens in") : gettext("Closes in"));
   closing.set(moment);
   drawControls();
   drawResults();
@@ -109,8 +109,8 @@ function fail(failure) {
 async function run(verb) {
   show($("#action-error"), false);
   try {
-    const answer = await act(pollId, key, verb);
-    if (answer?.status) feed.givePoll(answer);
+    const changed = await act(pollId, key, verb);
+    if (changed?.status) feed.givePoll(changed);
     else await feed.refresh();
     announcer.say($("#status").textContent);
     loadHistory();
@@ -122,7 +122,7 @@ async function run(verb) {
 async function reset() {
   const sure = await confirmed({
     title: gettext("Reset this poll?"),
-    words: gettext("Counting starts again at zero and everyone may vote again. The votes so far no longer count."),
+    text: gettext("Counting starts again at zero and everyone may vote again. The votes so far no longer count."),
     yes: gettext("Reset"),
   });
   if (sure) await run("reset");
@@ -142,7 +142,7 @@ async function clone() {
 async function remove() {
   const sure = await confirmed({
     title: gettext("Delete this poll?"),
-    words: gettext("The poll, its votes and its results are gone for everyone, at once and for good."),
+    text: gettext("The poll, its votes and its results are gone for everyone, at once and for good."),
     yes: gettext("Delete"),
   });
   if (!sure) return;
@@ -255,7 +255,7 @@ async function loadHistory() {
 async function rotateKey() {
   const sure = await confirmed({
     title: gettext("Make a new owner link?"),
-    words: gettext("The old owner link stops working everywhere, at once."),
+    text: gettext("The old owner link stops working everywhere, at once."),
     yes: gettext("Make a new link"),
   });
   if (!sure) return;
@@ -281,7 +281,7 @@ function drawShare() {
 
 async function unlock(given, { account = false } = {}) {
   poll = await getPoll(pollId, given);
-  // An edit that changes nothing tells whether the key is right.
+  // An edit that changes nothing checks the key.
   poll = { ...poll, ...(await patchPoll(pollId, given, { listed: poll.listed })) };
   key = given;
   isAccount = account;

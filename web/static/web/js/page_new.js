@@ -94,7 +94,7 @@ function drawOwner() {
   const name = accountName();
   show($("#own-field"), Boolean(name));
   show($("#own-sign-in"), !name);
-  if (name) setText($("#own-words"), fill(gettext("Keep it in my account (%(name)s)"), { name }));
+  if (name) setText($("#own-text"), fill(gettext("Keep it in my account (%(name)s)"), { name }));
 }
 
 $("#own-sign-in").addEventListener("click", async () => {
@@ -141,4 +141,4 @@ try {
   const published = await getLimits();
   limits.max_options = published.options_max ?? limits.max_options;
   limits.option_text = published.option_text_characters ?? limits.option_text;
-} catch { /* the server's answer to the form says the same */ }
+} catch { /* the server's response to the form says the same */ }

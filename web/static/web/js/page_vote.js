@@ -19,7 +19,7 @@ const kind = await kindOfPage();
 const announcer = new Announcer($("#announcer"));
 const byAccount = () => poll?.voter_policy === "account";
 const accountName = () => recall("account")?.username ?? null;
-// The token of whoever is signed in; asked for another account than that, none.
+// The access token of the account that is signed in; none for another account.
 const access = async (name = accountName()) => {
   if (!name || name !== accountName()) return null;
   return (await import("./account.js")).accessToken();
@@ -56,7 +56,7 @@ async function accountChanged() {
   shownState = "";
   setText($("#ballot-error"), "");
   feed.identify(voterToken());
-  if (accountName()) await askMyVote();
+  if (accountName()) await readMyVote();
   render();
   ($("#ballot").hidden ? $("#state") : $(FIRST_FIELD))?.focus();
 }
@@ -68,10 +68,10 @@ function keepReceipt(vote) {
   remember(`vote.${pollId}`, receipt);
 }
 
-async function askMyVote() {
+async function readMyVote() {
   try {
-    const answer = await myVote(pollId, await who());
-    keepReceipt(answer.vote ?? answer);
+    const recorded = await myVote(pollId, await who());
+    keepReceipt(recorded.vote ?? recorded);
   } catch (failure) {
     if (failure.code === "invalid_token") forgetToken();
     if (failure.code === "not_voted" && ["device", "account"].includes(poll?.voter_policy)) keepReceipt(null);
@@ -127,12 +127,12 @@ function showState(waiting) {
     state.name === "counted" ? h("span", { class: "state-tick", "aria-hidden": "true" }, icon("check")) : null,
     h("h2", {}, state.title),
     state.until ? bigCountdown(state.until) : null,
-    ...(state.name === "counted" ? [mine(state), ...words(state)] : [...words(state), mine(state)]),
+    ...(state.name === "counted" ? [mine(state), ...paragraphs(state)] : [...paragraphs(state), mine(state)]),
     state.actions?.length ? h("div", { class: "button-row" }, ...state.actions) : null,
   ].filter(Boolean) : []));
 }
 
-const words = (state) => (state.words ?? []).map((text) => h("p", {}, text));
+const paragraphs = (state) => (state.texts ?? []).map((text) => h("p", {}, text));
 
 const mine = ({ lines }) => lines && h("ul", { class: "state-vote", "aria-label": gettext("Your vote") },
   ...lines.map((text) => h("li", { dir: "auto" }, text)));
@@ -140,11 +140,11 @@ const mine = ({ lines }) => lines && h("ul", { class: "state-vote", "aria-label"
 function stateCard(waiting) {
   if (feed.state === "gone") return { name: "gone", title: gettext("This poll has been deleted.") };
   const lines = receipt?.vote ? kind.voteLines(poll, receipt.vote) : null;
-  const secret = hiddenWords();
+  const secret = hiddenText();
   if (poll.status === "draft" || poll.status === "scheduled") {
     return {
       name: "early", title: gettext("Not open yet"), until: poll.opens_at,
-      words: [poll.opens_at
+      texts: [poll.opens_at
         ? fill(gettext("Voting opens on %(time)s. This page opens by itself."), { time: dateTime(poll.opens_at) })
         : gettext("This page opens by itself when voting starts.")],
     };
@@ -152,7 +152,7 @@ function stateCard(waiting) {
   if (waiting && poll.status !== "closed") {
     return {
       name: "waiting", title: gettext("Your vote is kept on this device."),
-      words: [gettext("It has not reached the server yet. It is sent by itself when the connection is back, and counts once.")],
+      texts: [gettext("It has not reached the server yet. It is sent by itself when the connection is back, and counts once.")],
       lines: kind.voteLines(poll, waiting.ballot),
       actions: [button(gettext("Try now"), () => outbox.flushNow())],
     };
@@ -160,7 +160,7 @@ function stateCard(waiting) {
   if (poll.status === "closed") {
     return {
       name: "closed", title: gettext("This poll is closed."),
-      words: [
+      texts: [
         poll.closed_at || poll.closes_at
           ? fill(gettext("Closed on %(time)s."), { time: dateTime(poll.closed_at ?? poll.closes_at) }) : null,
         refusal?.code === "poll_closed" ? gettext("It closed before your vote arrived, so that vote was not counted.") : null,
@@ -173,7 +173,7 @@ function stateCard(waiting) {
   if (poll.status === "paused") {
     return {
       name: "paused", title: gettext("Voting is paused."),
-      words: [gettext("It goes on by itself on this page when the owner opens it again."),
+      texts: [gettext("It goes on by itself on this page when the owner opens it again."),
         lines ? gettext("Your vote is counted:") : null].filter(Boolean),
       lines,
     };
@@ -183,12 +183,12 @@ function stateCard(waiting) {
     if (refusal?.code === "already_voted") notes.push(gettext("You had voted before. That vote stands, the new one was not counted."));
     if (receipt.vote.seq) notes.push(fill(gettext("Number %(n)s, %(time)s."), { n: number(receipt.vote.seq), time: dateTime(receipt.vote.cast_at) }));
     if (secret) notes.push(secret);
-    return { name: "counted", title: gettext("Your vote is counted."), words: notes, lines, actions: receiptActions() };
+    return { name: "counted", title: gettext("Your vote is counted."), texts: notes, lines, actions: receiptActions() };
   }
   return null;
 }
 
-function hiddenWords() {
+function hiddenText() {
   if (results?.counts) return null;
   if (results) return fill(gettext("Results are shown once %(n)s people have voted."), { n: number(poll.min_voters) });
   return {
@@ -299,9 +299,9 @@ outbox.addEventListener("recorded", ({ detail }) => {
   if (detail.poll !== pollId) return;
   sending = false;
   editing = false;
-  keepVoterToken(detail.answer.voter_token);
-  if (detail.answer.results) feed.giveResults(detail.answer.results);
-  keepReceipt(detail.answer.vote);
+  keepVoterToken(detail.response.voter_token);
+  if (detail.response.results) feed.giveResults(detail.response.results);
+  keepReceipt(detail.response.vote);
   feed.identify(voterToken());
   shownState = "";
   render();
@@ -349,8 +349,8 @@ feed.addEventListener("poll", async ({ detail }) => {
     makeForm();
     if (value) ballot.set(value);
   }
-  if (before && before.status !== poll.status) announcer.say(statusWords());
-  if (!before && mayHaveVoted()) askMyVote();
+  if (before && before.status !== poll.status) announcer.say(statusText());
+  if (!before && mayHaveVoted()) readMyVote();
   render();
 });
 
@@ -382,7 +382,7 @@ function followEpoch(current) {
   epoch = current;
 }
 
-function statusWords() {
+function statusText() {
   return {
     open: gettext("Voting is open."),
     paused: gettext("Voting is paused."),

@@ -17,7 +17,7 @@ export class Rounds {
       h("span", {}, gettext("Next round")), icon("forward"));
     this.dots = h("ol", { class: "rounds-dots", "aria-hidden": "true" });
     root.replaceChildren(h("div", { class: "rounds" },
-      this.back, h("div", { class: "rounds-words" }, this.title, this.note, this.dots), this.next));
+      this.back, h("div", { class: "rounds-text" }, this.title, this.note, this.dots), this.next));
   }
 
   step(by) {
@@ -46,20 +46,20 @@ export class Rounds {
     const name = (id) => poll.options.find((option) => option.id === Number(id))?.text ?? "";
     setText(this.title, fill(gettext("Round %(n)s of %(all)s"), { n: number(at + 1), all: number(last + 1) }));
     const gone = [round.eliminated ?? []].flat();
-    const words = [];
+    const notes = [];
     if (at === last && results.winner) {
       const standing = Object.values(round.counts).reduce((sum, count) => sum + count, 0);
       const share = standing ? percent((round.counts[results.winner] ?? 0) / standing) : "";
-      words.push(fill(gettext("%(option)s wins with %(share)s of the ballots that still count."),
+      notes.push(fill(gettext("%(option)s wins with %(share)s of the ballots that still count."),
         { option: name(results.winner), share }));
     } else if (gone.length) {
-      words.push(fill(gettext("%(option)s has the fewest and leaves; those ballots move to their next choice."),
+      notes.push(fill(gettext("%(option)s has the fewest and leaves; those ballots move to their next choice."),
         { option: gone.map(name).join(", ") }));
     }
     if (round.exhausted) {
-      words.push(fill(gettext("Ballots with no choice left: %(n)s."), { n: number(round.exhausted) }));
+      notes.push(fill(gettext("Ballots with no choice left: %(n)s."), { n: number(round.exhausted) }));
     }
-    setText(this.note, words.join(" "));
+    setText(this.note, notes.join(" "));
     this.back.disabled = at === 0;
     this.next.disabled = at === last;
     if (this.dots.children.length !== last + 1) {

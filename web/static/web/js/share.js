@@ -9,7 +9,7 @@ export function copyRow(label, text, { secret = false } = {}) {
     type: "text", readonly: true, value: text, dir: "ltr", "aria-label": label,
     class: secret ? "is-secret" : "", onfocus: (event) => event.target.select(),
   });
-  const words = h("span", { role: "status" }, gettext("Copy"));
+  const state = h("span", { role: "status" }, gettext("Copy"));
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
@@ -17,12 +17,12 @@ export function copyRow(label, text, { secret = false } = {}) {
       input.select();
       document.execCommand("copy");
     }
-    words.textContent = gettext("Copied");
-    setTimeout(() => { words.textContent = gettext("Copy"); }, 2000);
+    state.textContent = gettext("Copied");
+    setTimeout(() => { state.textContent = gettext("Copy"); }, 2000);
   };
   return h("div", { class: "copy-row" },
     h("span", { class: "copy-label", "aria-hidden": "true" }, label), input,
-    h("button", { class: "button", type: "button", onclick: copy }, icon("copy"), words));
+    h("button", { class: "button", type: "button", onclick: copy }, icon("copy"), state));
 }
 
 export const ownerLink = (poll, key) => `${location.origin}/p/${poll.code}/manage/#key=${encodeURIComponent(key)}`;

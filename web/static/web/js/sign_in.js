@@ -5,7 +5,7 @@ import { h, show } from "./dom.js";
 import { clearErrors, showErrors } from "./form_errors.js";
 import { fill, gettext } from "./i18n.js";
 
-// Keeps `root` showing one or the other. `changed` is told after each change.
+// Keeps `root` showing one or the other. `changed` is called after each change.
 export function accountBox(root, { why, changed = () => {} }) {
   const draw = () => {
     const name = accountName();

@@ -9,8 +9,8 @@
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     else delete root.dataset.theme;
   };
-  const wishes = new URLSearchParams(location.search);
-  show(wishes.get("theme") || (wishes.get("overlay") === "1" ? "dark" : stored()));
+  const parameters = new URLSearchParams(location.search);
+  show(parameters.get("theme") || (parameters.get("overlay") === "1" ? "dark" : stored()));
   globalThis.livepollTheme = {
     isDark: () => root.dataset.theme
       ? root.dataset.theme === "dark"

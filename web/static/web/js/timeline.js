@@ -18,10 +18,10 @@ export class Timeline {
     this.points = []; // [milliseconds, version]
     this.line = svg("path", { class: "timeline-line" });
     this.area = svg("path", { class: "timeline-area" });
-    this.words = h("p", { class: "timeline-words" });
+    this.text = h("p", { class: "timeline-text" });
     this.chart = svg("svg", { class: "timeline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
       this.area, this.line);
-    this.root = h("div", { hidden: true }, this.chart, this.words);
+    this.root = h("div", { hidden: true }, this.chart, this.text);
     root.replaceChildren(this.root);
   }
 
@@ -42,12 +42,12 @@ export class Timeline {
 
   // What was before this page was opened.
   async begin() {
-    let told;
+    let earlier;
     try {
-      told = await this.read();
+      earlier = await this.read();
     } catch { return; } // the line then begins here
-    if (told.epoch !== this.epoch) return;
-    const before = told.points.map(({ at, version }) => [Date.parse(at), version]);
+    if (earlier.epoch !== this.epoch) return;
+    const before = earlier.points.map(({ at, version }) => [Date.parse(at), version]);
     const last = before.at(-1)?.[1] ?? 0;
     this.points = [...before, ...this.points.filter(([, version]) => version > last)];
     this.draw();
@@ -66,7 +66,7 @@ export class Timeline {
     this.line.setAttribute("d", path);
     this.area.setAttribute("d", `${path}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`);
     const since = now() - from > DAY_MS ? dateTime(new Date(from).toISOString()) : timeOfDay(from);
-    setText(this.words, fill(ngettext("%(n)s vote since %(time)s", "%(n)s votes since %(time)s", votes),
+    setText(this.text, fill(ngettext("%(n)s vote since %(time)s", "%(n)s votes since %(time)s", votes),
       { n: number(votes), time: since }));
   }
 }

@@ -1,5 +1,5 @@
 // What kinds share whose voters choose among options: results as bars, one an option, and the
-// words for who leads. A kind replaces what it sees differently.
+// sentence about the leaders. A kind overrides what differs.
 //
 // Of such a kind bars.js asks besides: figure, leaders, wonText, tableHead, tableCells, and
 // `extra` where something more is drawn beside each bar.
@@ -28,7 +28,7 @@ export function choiceKind(own) {
       };
     },
 
-    // Ids of the options that lead, none while nobody has voted.
+    // Ids of the options that lead, none before the first vote.
     leaders(poll, results) {
       const ranks = poll.options.map((option) => kind.figure(poll, results, option.id).rank);
       const best = Math.max(...ranks);
@@ -51,10 +51,10 @@ export function choiceKind(own) {
       const ids = kind.leaders(poll, results);
       if (!ids.length) return votersText(results.voters);
       const values = { option: namesOf(poll, ids).join(", "), figure: kind.figure(poll, results, ids[0]).main };
-      const words = results.final
+      const sentence = results.final
         ? gettext("Final result: %(option)s, %(figure)s.")
         : gettext("In front: %(option)s, %(figure)s.");
-      return `${fill(words, values)} ${votersText(results.voters)}.`;
+      return `${fill(sentence, values)} ${votersText(results.voters)}.`;
     },
 
     // The poll's own order where options are level.

@@ -1,5 +1,5 @@
-// What a kind of poll has to say. A kind is one module of this folder and one template part in
-// templates/web/kinds/; whatever a page wants to know of a kind it asks of the module's default
+// What a kind of poll provides. A kind is one module of this folder and one template part in
+// templates/web/kinds/; a page asks everything about a kind of the module's default
 // export, and nothing outside this folder knows a kind's name. No page loads this file: it is
 // for reading, and for the tests that hold every kind to it.
 //
@@ -12,16 +12,16 @@
 //                            while the ballot is incomplete; `hint` says what is missing then;
 //                            `set(vote)` shows a recorded vote; `changed()` is to be called
 //                            after each change by the voter
-//   voteLines(poll, vote)    → a recorded vote in words, one text a line
+//   voteLines(poll, vote)    → a recorded vote as text, one line each
 //
-// The results. They are never null, hidden or withheld when a kind is given them: pages tell by
+// The results. They are never null, hidden or withheld when a kind is given them: pages know by
 // `counts`, which the API then sends for every kind, for one without options an empty one.
 //
 //   results(places, changed) → {update(poll, results), table(), sort(on), step(by)}: draws into
 //                            the elements `places.drawing` and `places.steps`; the latter stands
 //                            above the former, and is hidden unless the kind shows it. `table()`
-//                            is an element with what `update` was last given, for whoever reads
-//                            better than they see; `sort` puts the largest first; `step` moves
+//                            is an element with what `update` was last given, for screen
+//                            readers; `sort` puts the largest first; `step` moves
 //                            to an earlier or later step of the count and calls `changed()`, so
 //                            that the page updates again. A kind without an order or without
 //                            steps has nothing to do there

@@ -1,6 +1,6 @@
 // A ranking, counted by instant run-off: options are tapped into an order, moved by buttons or
-// dragged; the count is shown round by round, and its winner leads whoever has the most first
-// choices.
+// dragged; the count is shown round by round, and its winner stands first, even if another
+// option has more first choices.
 
 import { hueOf } from "../bars.js";
 import { h, icon, show } from "../dom.js";

@@ -1,5 +1,5 @@
-// The module of every kind of poll, by the name that the API gives the kind. What a module has
-// to say is written down in protocol.js.
+// The module of every kind of poll, by the name that the API gives the kind. protocol.js says
+// what a module must export.
 //
 // To add a kind: write its module here and its part in templates/web/kinds/, and name it below.
 
@@ -18,7 +18,7 @@ export const loadKind = async (name) => (await modules[name]()).default;
 // The kind of the poll that this page is of; its module is preloaded, see web/modules.py.
 export const kindOfPage = () => loadKind(document.body.dataset.kind);
 
-// A page of one poll is made for one kind. Its owner may choose another until somebody votes;
+// A page of one poll is made for one kind. Its owner may choose another until the first vote;
 // then the page starts again.
 export function stayWithKind(kind, poll) {
   if (poll.kind !== kind.name) location.reload();

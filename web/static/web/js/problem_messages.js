@@ -1,5 +1,5 @@
-// The server's refusals in the page's language, by their code; a code that is not known here
-// keeps the server's own words.
+// The server's refusals in the page's language, by their code; of a code that is not known here
+// the server's own text.
 
 import { gettext } from "./i18n.js";
 
@@ -21,5 +21,5 @@ const problems = () => ({
   not_supported: gettext("This server does not offer that yet."),
 });
 
-export const problemWords = (body) =>
+export const problemMessage = (body) =>
   problems()[body.code] ?? (body.detail || body.title || gettext("Something went wrong."));
