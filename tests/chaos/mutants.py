@@ -62,7 +62,6 @@ def change_first_votes(old, new):
 MUTANTS = [
     Mutant(
         "a failed commit is answered as done", "stored", '''
-from contextlib import suppress
 from django.db import DatabaseError, connection
 
 without_fast_lane()
@@ -70,8 +69,10 @@ without_fast_lane()
 
 def careless(commit):
     def commit_or_not(self):
-        with suppress(DatabaseError):
+        try:
             commit(self)
+        except DatabaseError:
+            self.close()  # and goes on as if nothing had happened
     return commit_or_not
 
 
