@@ -54,7 +54,7 @@ _everything_else = with_request_ids(guarded(limited(django_or_probe)))
 
 
 def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    running_hub()  # acts and votes of this process are published to screens from here
+    running_hub()  # without it, what this process writes would wait for the channel layer
     match = _RAW_PATH.fullmatch(scope["path"])
     raw_endpoint = match and _RAW_ENDPOINTS.get((scope["method"], match[1]))
     return (raw_endpoint or _everything_else)(scope, receive, send)

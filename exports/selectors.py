@@ -19,7 +19,7 @@ VOTE_COLUMNS = ("epoch", "seq", "cast_at", "counted", "replaces")  # and those o
 
 def results_of_poll(poll: Poll) -> dict[str, Any]:
     """The results object, as REST shows it to the owner."""
-    reading = reader.read_sync(PollQuery(poll.id, results=True))
+    reading = reader.ask_sync(PollQuery(poll.id, results=True))
     assert reading.results is not None
     results: dict[str, Any] = orjson.loads(reading.results)
     return results

@@ -1,12 +1,13 @@
-"""What every HTTP request must pass before its endpoint: a known origin, a bounded body."""
+"""What an unsafe HTTP request must pass before its endpoint: a known Host and Origin, a bounded
+body. Safe methods pass."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from polls import errors
+from polls.http.origins import check_host_and_origin
 from polls.http.request import Disconnected, RawRequest
 from polls.http.response import respond_problem, response_headers
-from polls.http.sender import check_sender
 from polls.rules.limits import LIMITS
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -28,7 +29,7 @@ def guarded(application: Application) -> Application:
             return
         request = RawRequest.of(scope)
         try:
-            check_sender(request)
+            check_host_and_origin(request)
             request.check_length(LIMITS["poll_body_bytes"])
             if request.declared_length() is None:
                 receive = await _bounded(request, receive)

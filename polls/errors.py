@@ -215,7 +215,7 @@ class ServerError(PollError):
 class Overloaded(PollError):
     status = 503
     code = "overloaded"
-    title = "The server cannot take this now; nothing was recorded. Try again."
+    title = "The server cannot take this now. Try again."
 
     def __init__(self, detail: str = "", *, retry_after: int = 1, **extra: Any) -> None:
         super().__init__(detail, retry_after=retry_after, **extra)

@@ -1,6 +1,6 @@
 """Signals for other packages, sent after COMMIT, never before.
 
-Receivers run in the thread that wrote, which may be an event loop's: they must not wait. They
+Receivers run in the thread that wrote, which may be an event loop's: they must not wait there. They
 cannot fail the write: signals go by `send_robust`, and what a receiver raises is logged.
 """
 

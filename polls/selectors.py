@@ -1,4 +1,4 @@
-"""Every read of polls and votes."""
+"""Reads of polls by id, join code or filter; reads of votes stand beside what uses them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass

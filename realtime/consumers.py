@@ -18,8 +18,8 @@ from django.conf import settings
 
 from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
 from polls.http.caller import read_caller
+from polls.http.origins import is_allowed_origin
 from polls.http.request import RawRequest
-from polls.http.sender import is_allowed_origin
 from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_NAME
 from polls.refs import parse_ref

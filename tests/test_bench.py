@@ -38,7 +38,6 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.alone
 @pytest.mark.servers
 @pytest.mark.timeout(400)
 def test_every_benchmark_has_figures_for_every_case(tmp_path: Path) -> None:

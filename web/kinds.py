@@ -1,5 +1,6 @@
 """The kinds of poll that the pages offer: for each one ES module and one template part."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from polls.rules import kinds
@@ -21,4 +22,6 @@ class Kind(NamedTuple):
         return f"web/kinds/{self.name}.html"
 
 
-KINDS = {name: Kind(name) for name in kinds.KINDS}
+_TEMPLATES = Path(__file__).parent / "templates"
+# Those that are registered and have their part; one without lives over REST and sockets alone.
+KINDS = {name: Kind(name) for name in kinds.KINDS if (_TEMPLATES / Kind(name).template).is_file()}

@@ -192,7 +192,7 @@ class MyVoteView(APIView):
     )
     def get(self, request: Request, ref: str) -> Response:
         identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
-        reading = reader.read_sync(PollQuery(ref_of(ref), identity=identity))
+        reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
         if reading.vote is None:
             raise errors.NotVoted
         return Response({"vote": vote_object(reading.vote, reading.state.kind)})
@@ -211,7 +211,7 @@ class MyVoteView(APIView):
     def delete(self, request: Request, ref: str) -> Response:
         identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
         cast = Cast(ref_of(ref), identity, None)
-        outcome = ballot_box.cast_sync(cast)
+        outcome = ballot_box.ask_sync(cast)
         if outcome.error is not None:
             raise outcome.error
         return Response(status=204)
@@ -258,7 +258,7 @@ def _state_with_results(request: Request, ref: str) -> PollState:
     """
     caller = caller_of(request)
     identity = caller.known_identity(request.headers.get("Voter-Code"))
-    reading = reader.read_sync(PollQuery(ref_of(ref), identity=identity))
+    reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
     state = reading.state
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     has_voted = reading.vote is not None

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 import asyncpg
 import orjson
-from django.conf import settings
 from django.db import connection
 
 from polls.database.stale_backends import END_BACKEND, Backend, stale_backends
@@ -23,16 +22,20 @@ logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
-_MOST_RETRY_SECONDS = 30.0
-# An event loop that asks less often is not worth a connection: tests and scripts have such.
+# How often it is asked for, in all, before it connects: loops of tests and scripts end sooner.
 _ASKED_BEFORE_CONNECTING = 16
 # What is asked here goes by keys. A plan that was made while a table was small lasts with the
 # prepared statement: it must not be one that reads the whole table.
-_SETTINGS = """SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = '{}s';
-    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"""
+_SETTINGS = """SET TIME ZONE 'UTC'; SET enable_seqscan = off; SET enable_hashjoin = off;
+    SET enable_mergejoin = off"""
 _BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-# libpq's names in Django's OPTIONS, which asyncpg sets in its own way or leaves to us.
-_OF_LIBPQ_ALONE = {"client_encoding", "connect_timeout", "tcp_user_timeout"}
+# libpq's names in Django's OPTIONS that are set in another way or may be left out. Others that
+# asyncpg does not know (`require_auth`) ask for more than it can do: there it cannot connect.
+_OF_LIBPQ_ALONE = {
+    "assume_role", "client_encoding", "connect_timeout", "fallback_application_name",
+    "gssdelegation", "gssencmode", "load_balance_hosts", "sslcompression", "sslsni",
+    "tcp_user_timeout",
+}  # fmt: skip
 
 
 class AsyncConnection:
@@ -46,9 +49,9 @@ class AsyncConnection:
         self._backend: Backend | None = None
         self._asked = 0
         self._retry_at = 0.0
-        self._retry_seconds = _RETRY_SECONDS
+        self._has_failed = False  # to connect
 
-    def is_ready(self) -> bool:
+    def ready_or_connect(self) -> bool:
         """Whether a query can be made; when not, connects if it was asked often enough."""
         if self._connection is not None:
             return True
@@ -76,8 +79,12 @@ class AsyncConnection:
         except asyncpg.IntegrityConstraintViolationError:
             self._is_asking = False
             raise
-        except BaseException:
-            self._retry_at = self._loop.time() + self._retry_seconds
+        except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError) and not isinstance(
+                error, asyncpg.PostgresConnectionError
+            ):
+                self._is_asking = False  # the server says so: the statement has ended
+            self._retry_at = self._loop.time() + _RETRY_SECONDS
             self.close()
             raise
         self._is_asking = False
@@ -97,6 +104,11 @@ class AsyncConnection:
         with suppress(RuntimeError):  # its event loop has closed
             closing.terminate()
 
+    def _on_termination(self, ended: Any) -> None:
+        """The server, or the network, ended it."""
+        if self._connection is ended and not self._is_asking:  # else `fetch` raises
+            self._connection = None
+
     async def _connect(self) -> None:
         opened: asyncpg.Connection[Any] | None = None
         try:
@@ -105,19 +117,21 @@ class AsyncConnection:
                 _bound_silence(opened)
                 await opened.set_type_codec(
                     "jsonb", schema="pg_catalog", format="binary",
-                    encoder=_encode_jsonb, decoder=_decode_jsonb,
+                    encoder=lambda value: b"\x01" + orjson.dumps(value),  # the form's version
+                    decoder=lambda value: orjson.loads(value[1:]),
                 )  # fmt: skip
-                await opened.execute(_SETTINGS.format(settings.IDLE_IN_TRANSACTION_SECONDS))
+                await opened.execute(_SETTINGS)
                 self._backend = Backend(*await opened.fetchrow(_BACKEND))
                 for backend in [*stale_backends]:
                     await opened.fetch(END_BACKEND.format("$1", "$2"), *backend)
                     stale_backends.discard(backend)
+            opened.add_termination_listener(self._on_termination)
             self._connection, opened = opened, None
-            self._retry_seconds = _RETRY_SECONDS
         except Exception as error:
-            logger.info("no connection of the event loop's own for now: %r", error)
-            self._retry_at = self._loop.time() + self._retry_seconds
-            self._retry_seconds = min(2 * self._retry_seconds, _MOST_RETRY_SECONDS)
+            log = logger.info if self._has_failed else logger.warning
+            log("no connection of the event loop's own for now: %r", error)
+            self._has_failed = True
+            self._retry_at = self._loop.time() + _RETRY_SECONDS
         finally:
             self._connecting = None
             if opened is not None:
@@ -131,6 +145,7 @@ def _dsn() -> str:
         for name, value in connection.get_connection_params().items()
         if isinstance(value, str | int)
         and name not in _OF_LIBPQ_ALONE
+        and (name, value) != ("channel_binding", "prefer")
         and not name.startswith("keepalives")
     }
     return f"postgresql://?{urlencode(parameters)}"
@@ -151,11 +166,3 @@ def _bound_silence(opened: "asyncpg.Connection[Any]") -> None:
     ):
         if hasattr(socket, option) and name in options:
             found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(options[name]))
-
-
-def _encode_jsonb(value: object) -> bytes:
-    return b"\x01" + orjson.dumps(value)  # the version of jsonb's binary form
-
-
-def _decode_jsonb(value: bytes) -> Any:
-    return orjson.loads(value[1:])

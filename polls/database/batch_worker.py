@@ -46,7 +46,7 @@ class BatchWorker(Generic[Item, Answer]):
         return self._waiting.qsize() + len(self._gathered)
 
     def gather(self, pending: Pending[Item, Answer]) -> None:
-        """Take this, together with all else that is asked in this turn of the event loop."""
+        """Take this from an event loop: all of one iteration come as one batch."""
         loop = asyncio.get_running_loop()
         if not self._gathered or self._gathering_loop is not loop:
             self._gathering_loop = loop
@@ -109,6 +109,7 @@ class BatchWorker(Generic[Item, Answer]):
         answers: Sequence[Answer | BaseException]
         try:
             answers = self._work([pending.item for pending in batch])
+            assert len(answers) == len(batch)
         except BaseException as error:  # callers must get every error, else they wait for ever
             logger.exception("a batch of %s failed", self._name)
             answers = [error] * len(batch)

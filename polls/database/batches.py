@@ -1,9 +1,9 @@
 """Many callers, one query: items are answered in batches.
 
-What gathers while a batch is under way shares the next one. On PostgreSQL each event loop that asks
-often has a lane, which answers what it can on a connection of the loop's own; one thread answers
-what a lane leaves, and everything else. Bounded: when `capacity` items wait, a further one is
-refused at once.
+What gathers while a batch is under way shares the next one. On PostgreSQL an event loop gets a lane
+once it has asked a few times, which answers what it can on a connection of the loop's own; one
+thread answers what a lane leaves, and everything else. When `capacity` items wait, a further one
+is refused at once.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic
 
+import asyncpg
 from django.db import connection
 
 from polls import draining
@@ -24,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 # Asked once: on an event loop every task would make a connection object to look at it.
 _IS_POSTGRESQL = connection.vendor == "postgresql"
+_FULL = "Too much waits; nothing was recorded. Try again."
 
 
 Batch = list[Pending[Item, Answer]]
 # Answers what it can of a batch, and returns the rest.
 LaneWork = Callable[[AsyncConnection, Batch[Item, Answer]], Awaitable[Batch[Item, Answer]]]
-Leave = Callable[[Sequence[Pending[Item, Answer]]], None]
 
 
 class Batches(Generic[Item, Answer]):
@@ -70,9 +71,9 @@ class Batches(Generic[Item, Answer]):
         return waiting
 
     def ask(
-        self, item: Item, respond: Callable[[Answer], Any] = unchanged, *, by_lane: bool = True
+        self, item: Item, convert: Callable[[Answer], Any] = unchanged, *, by_lane: bool = True
     ) -> "asyncio.Future[Any]":
-        """What `respond` makes of the answer, to be awaited on the running event loop.
+        """What `convert` makes of the answer, to be awaited on the running event loop.
 
         Raises (when awaited):
             Overloaded: too many items wait; nothing was done.
@@ -81,11 +82,11 @@ class Batches(Generic[Item, Answer]):
         future: asyncio.Future[Any] = loop.create_future()
         if len(self) >= self.capacity:
             self._on_full()
-            future.set_exception(Overloaded())
+            future.set_exception(Overloaded(_FULL))
             return future
-        pending = Pending(item, future, respond)
-        may_be_fast = by_lane and _IS_POSTGRESQL and not draining.is_draining()
-        if not (may_be_fast and self._lane(loop).put(pending)):
+        pending = Pending(item, future, convert)
+        may_use_lane = by_lane and _IS_POSTGRESQL and not draining.is_draining()
+        if not (may_use_lane and self._lane(loop).put(pending)):
             self._worker.gather(pending)
         return future
 
@@ -93,7 +94,7 @@ class Batches(Generic[Item, Answer]):
         """The same from a thread without an event loop."""
         if len(self) >= self.capacity:
             self._on_full()
-            raise Overloaded
+            raise Overloaded(_FULL)
         future: Future[Answer] = Future()
         self._worker.put([Pending(item, future, unchanged)])
         return future.result()
@@ -101,7 +102,7 @@ class Batches(Generic[Item, Answer]):
     def has_lane(self) -> bool:
         """Whether the running event loop has a lane with a connection, as of now."""
         lane = self._lanes.get(asyncio.get_running_loop())
-        return lane is not None and lane.connection.is_ready()
+        return lane is not None and lane.connection.ready_or_connect()
 
     def close_lane(self) -> None:
         """End the running event loop's lane; the thread answers what it was asked."""
@@ -144,7 +145,7 @@ class AsyncLane(Generic[Item, Answer]):
         work: LaneWork[Item, Answer],
         *,
         batch_size: int,
-        leave: Leave[Item, Answer],
+        leave: Callable[[Sequence[Pending[Item, Answer]]], None],
     ) -> None:
         self._loop = loop
         self._work = work
@@ -162,7 +163,7 @@ class AsyncLane(Generic[Item, Answer]):
     def put(self, pending: Pending[Item, Answer]) -> bool:
         """Take this for the batch that begins when this turn of the event loop is over, or the
         one after; False while there is no connection."""
-        if not self.connection.is_ready():
+        if not self.connection.ready_or_connect():
             return False
         self._gathered.append(pending)
         if self._running is None:
@@ -180,14 +181,22 @@ class AsyncLane(Generic[Item, Answer]):
     async def _run(self) -> None:
         try:
             while self._gathered:
-                self._batch = self._gathered[: self._batch_size]
+                batch = self._batch = self._gathered[: self._batch_size]
                 del self._gathered[: self._batch_size]
-                left = await self._work(self.connection, self._batch)
+                left = await self._work(self.connection, batch)
+                if self._batch is not batch:  # closed meanwhile, and all of it was left
+                    return
                 self._batch = []
                 if left:
                     self._leave(left)
-        except Exception as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             logger.info("left to the thread for now: %r", error)
             self.close()
+        except Exception:
+            logger.exception("a batch breaks something of ours, and is left to the thread")
+            self.close()
+        except BaseException:  # cancelled: nobody may wait for ever
+            self.close()
+            raise
         finally:
             self._running = None

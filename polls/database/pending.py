@@ -10,7 +10,7 @@ Answer = TypeVar("Answer")
 
 
 class Pending(NamedTuple, Generic[Item, Answer]):
-    """`respond` turns the answer into the future's result.
+    """`convert` turns the answer into the future's result.
 
     It runs on the caller's event loop, for all items of a batch before any caller goes on, which
     keeps a batch's work together (docs/decisions/answers-in-one-piece.md); what it raises becomes
@@ -19,7 +19,7 @@ class Pending(NamedTuple, Generic[Item, Answer]):
 
     item: Item
     future: asyncio.Future[Any] | Future[Any]
-    respond: Callable[[Answer], Any]
+    convert: Callable[[Answer], Any]
 
 
 Settled = tuple[Pending[Item, Answer], Answer | BaseException]
@@ -27,18 +27,18 @@ Settled = tuple[Pending[Item, Answer], Answer | BaseException]
 
 def settle(settled: Iterable[Settled[Item, Answer]]) -> None:
     """Give each caller the answer, on the caller's event loop; cancelled callers are skipped."""
-    for (_, future, respond), answer in settled:
+    for (_, future, convert), answer in settled:
         if future.done():
             continue
         if isinstance(answer, BaseException):
             future.set_exception(answer)
             continue
         try:
-            future.set_result(respond(answer))
+            future.set_result(convert(answer))
         except Exception as error:
             future.set_exception(error)
 
 
 def unchanged(answer: Answer) -> Answer:
-    """The `respond` of a caller who wants the answer itself."""
+    """The `convert` of a caller who wants the answer itself."""
     return answer

@@ -1,7 +1,7 @@
 """An HTTP request as ASGI gives it, without Django's request handler.
 
-Only for the two hot paths, casting a vote and reading results. Everything here mirrors what Django
-and its middleware do: allowed hosts, origins, problem+json.
+For all that stands before Django: the request guard, rate limits, the raw endpoints, sockets. It
+mirrors what Django does with hosts, cookies and bodies.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -126,7 +126,9 @@ class RawRequest:
         """
         self.check_length(limit)
         here = _body_at_hand(receive)
-        if here is not None and len(here) <= limit:
+        if here is not None:
+            if len(here) > limit:
+                raise errors.TooLarge(f"At most {limit} bytes are taken here.")
             return here
         body = bytearray()
         while True:

@@ -3,6 +3,7 @@
 Sends 2xx after COMMIT only. Touches no database itself; the request guard has checked the sender.
 """
 
+import logging
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ from polls.rules.poll import PollState, Visibility, may_see_results
 from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
 from polls.voting.vote import Cast, Outcome, StoredVote
+
+logger = logging.getLogger(__name__)
 
 _Response = tuple[int, bytes]  # status and body
 _STATUS = {Verdict.ACCEPTED: 201, Verdict.REPEATED: 200, Verdict.REPLACED: 200}
@@ -148,7 +151,8 @@ async def _counted_results(state: PollState) -> bytes:
     """The results of a kind that needs ballots, which other processes may have recorded."""
     try:
         reading = await reader.read(PollQuery(state.id, results=True))
-    except errors.PollError:  # the vote is committed: nothing after that may refuse it
+    except Exception:  # the vote is committed: nothing after that may refuse it
+        logger.exception("the results that go with a vote cannot be read")
         return b"null"
     assert reading.results is not None
     return with_as_of(reading.results, datetime.now(UTC))

@@ -2,12 +2,14 @@
 
 Each query begins after its requests came, so no reading is older than a vote that any process had
 acknowledged by then. Polls that the clock has closed are sealed
-first, so `final` is final. On PostgreSQL a busy event loop reads plain results itself.
+first, so `final` is final. On PostgreSQL an event loop with a connection of its own reads
+plain results itself.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -45,11 +47,6 @@ class PollQuery(NamedTuple):
     details: bool = False
     results: bool = False
     identity: Identity | None = None
-
-    @property
-    def is_for_results(self) -> bool:
-        """Whether it is for results and nothing else."""
-        return self.results and not self.details and self.identity is None
 
 
 class Reading(NamedTuple):
@@ -119,8 +116,7 @@ def _at_hand(state: PollState, now: datetime) -> Reading | None:
 
 def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
     found = selectors.get_states(refs)
-    due = [state.id for state in found if state.needs_sealing(now)]
-    if due:
+    if due := [state.id for state in found if state.needs_sealing(now)]:
         services.seal_polls(due, now)
         found = selectors.get_states(refs)
     return selectors.by_ref(found)
@@ -129,21 +125,16 @@ def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState
 def _current_votes(
     queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
 ) -> dict[PollQuery, StoredVote]:
-    voters = {
-        query: voter for query in queries if (voter := _voter_of(query, states.get(query.ref)))
-    }
+    """The votes that count of those voters who have one."""
+    voters: dict[PollQuery, Voter] = {}
+    for query in queries:
+        state = states.get(query.ref)
+        if state is not None and query.identity is not None:
+            with suppress(errors.PollError):  # no voter whom this poll takes
+                key = voter_key(state.id, state.voter_policy, query.identity)
+                voters[query] = Voter(state.id, state.epoch, key)
     votes = sql.current_votes([*voters.values()])
     return {query: votes[one.key] for query, one in voters.items() if one.key in votes}
-
-
-def _voter_of(query: PollQuery, state: PollState | None) -> Voter | None:
-    if query.identity is None or state is None:
-        return None
-    try:
-        key = voter_key(state.id, state.voter_policy, query.identity)
-    except errors.PollError:
-        return None
-    return Voter(state.id, state.epoch, key)
 
 
 def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:
@@ -153,6 +144,12 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
         except (OperationalError, InterfaceError) as error:
             logger.info("reading again after: %s", error)
             connection.close()
+        except Exception as error:
+            if len(queries) == 1:
+                logger.exception("a poll cannot be read")
+                return [error]
+            half = len(queries) // 2  # its neighbours can
+            return [*_read_or_heal(queries[:half]), *_read_or_heal(queries[half:])]
     return [errors.Overloaded("The database is away; try again.") for _ in queries]
 
 
@@ -166,14 +163,8 @@ async def _answer_at_hand(
     answers = {
         ref: _at_hand(states[ref], now) if ref in states else errors.PollNotFound() for ref in refs
     }
-    left = []
-    for pending in batch:
-        answer = answers[pending.item.ref]
-        if answer is None:
-            left.append(pending)
-        else:
-            settle([(pending, answer)])
-    return left
+    settle((one, answer) for one in batch if (answer := answers[one.item.ref]) is not None)
+    return [one for one in batch if answers[one.item.ref] is None]
 
 
 class Reader(Batches[PollQuery, Reading]):
@@ -191,11 +182,7 @@ class Reader(Batches[PollQuery, Reading]):
         Raises (when awaited):
             PollNotFound, Overloaded
         """
-        return self.ask(query, by_lane=query.is_for_results)
-
-    def read_sync(self, query: PollQuery) -> Reading:
-        """The same from a thread without an event loop."""
-        return self.ask_sync(query)
+        return self.ask(query, by_lane=query == PollQuery(query.ref, results=True))
 
 
 reader = Reader(capacity=_CAPACITY, batch_size=_BATCH_SIZE)

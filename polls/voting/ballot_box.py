@@ -1,7 +1,7 @@
 """The ballot box: group commit. Votes that arrive while a commit is under way share the next one.
 
-An answer means committed. On PostgreSQL an event loop with much to do stores first votes itself
-(`fast_lane`); everything else, and every failure there, is the committer's.
+An answer means committed. On PostgreSQL an event loop with a connection of its own stores first
+votes itself (`fast_lane`); everything else, and every failure there, is the committer's.
 """
 
 import asyncio
@@ -41,19 +41,16 @@ class BallotBox(Batches[Cast, Outcome]):
         )  # fmt: skip
 
     def cast(
-        self, vote: Cast, respond: Callable[[Outcome], Any] = unchanged
+        self, vote: Cast, convert: Callable[[Outcome], Any] = unchanged
     ) -> "asyncio.Future[Any]":
-        """What `respond` makes of the vote's outcome, to be awaited on the running event loop.
+        """What `convert` makes of the vote's outcome, to be awaited on the running event loop.
 
         Raises (when awaited):
-            Overloaded: too many votes wait, or the database is away; nothing was stored.
+            Overloaded: too many votes wait, and nothing was stored; or the database is away, and
+                then that is not known: a retry gets the first answer.
             ServerError: the vote breaks something of ours.
         """
-        return self.ask(vote, respond)
-
-    def cast_sync(self, vote: Cast) -> Outcome:
-        """The same from a thread without an event loop."""
-        return self.ask_sync(vote)
+        return self.ask(vote, convert)
 
 
 ballot_box = BallotBox(capacity=settings.BALLOT_BOX_CAPACITY, batch_size=settings.BALLOT_BOX_BATCH)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import InterfaceError, OperationalError, connection, transaction
+from psycopg2 import errorcodes
 
 from polls import errors, events, metrics, selectors
 from polls.database.stale_backends import end_stale_backends
@@ -42,14 +43,14 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
     try:
         end_stale_backends()
         outcomes = record_votes(batch)
-    except (OperationalError, InterfaceError) as error:
-        connection.close()
-        if may_retry:
-            return commit(batch, may_retry=False)
-        logger.warning("the database is away: %s", error)
-        metrics.count_outcomes([errors.Overloaded.code] * len(batch))
-        return [errors.Overloaded("The database is away; try again.") for _ in batch]
-    except Exception:
+    except Exception as error:
+        if _is_away(error):
+            connection.close()
+            if may_retry:
+                return commit(batch, may_retry=False)
+            logger.warning("the database is away: %s", error)
+            metrics.count_outcomes([errors.Overloaded.code] * len(batch))
+            return [errors.Overloaded("The database is away; try again.") for _ in batch]
         logger.exception("a batch of %d votes failed", len(batch))
         if len(batch) > 1:
             return [outcome for cast in batch for outcome in commit([cast])]
@@ -57,6 +58,13 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
         return [errors.ServerError()]
     metrics.measure_batch(outcomes, time.perf_counter() - started)
     return [*outcomes]
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database takes no votes now: gone, or a standby that is not the primary yet."""
+    return isinstance(error, OperationalError | InterfaceError) or (
+        getattr(error.__cause__, "pgcode", None) == errorcodes.READ_ONLY_SQL_TRANSACTION
+    )
 
 
 def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
@@ -74,9 +82,8 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
         DatabaseError: nothing was stored. Where the connection broke at COMMIT, that is not known.
     """
     with transaction.atomic():
-        locked = [
-            LockedPoll(state) for state in selectors.lock_states({cast.ref for cast in batch})
-        ]
+        states = selectors.lock_states({cast.ref for cast in batch})
+        locked = [LockedPoll(state, Tally.of(state)) for state in states]
         by_ref: dict[PollRef, LockedPoll] = {}
         for poll in locked:
             by_ref[poll.state.id] = by_ref[poll.state.code] = poll
@@ -115,13 +122,10 @@ class LockedPoll:
     """
 
     state: PollState
+    tally: Tally
     current: dict[str, StoredVote] = field(default_factory=dict)
     appended: dict[int, StoredVote] = field(default_factory=dict)
     superseded: list[StoredVote] = field(default_factory=list)
-    tally: Tally = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tally = Tally.of(self.state)
 
     def append(
         self, voter: str, marks: Marks | None, now: datetime, earlier: StoredVote | None
@@ -164,8 +168,7 @@ def _voters_of(
             continue
         state = poll.state
         try:
-            slot = slot_of(state, cast.body)
-            key = voter_key(state.id, state.voter_policy, cast.identity, slot)
+            key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
         except errors.PollError as error:
             voters.append(error)
             continue

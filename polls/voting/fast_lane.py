@@ -49,7 +49,10 @@ class FastLane:
         started = time.perf_counter()
         casts = [pending.item for pending in batch]
         await self._look_up(connection, {cast.ref for cast in casts})
-        votes = FirstVotes(casts, self._known, datetime.now(UTC))
+        try:
+            votes = FirstVotes(casts, self._known, datetime.now(UTC))
+        except Exception:  # a vote that breaks something of ours: the committer finds out which
+            return batch
         if not votes:
             return batch
         try:
@@ -57,7 +60,7 @@ class FastLane:
         except asyncpg.IntegrityConstraintViolationError:  # a voter voted at this very moment
             rows = []
         outcomes = votes.outcomes(rows)
-        self._heed_conflicts(len(votes) - len(outcomes))
+        self._back_off(len(votes) - len(outcomes))
         if outcomes:
             settled = [(batch[number], outcome) for number, outcome in outcomes.items()]
             # Later, so that the next batch is on its way first: the database works meanwhile.
@@ -80,7 +83,8 @@ class FastLane:
                 self._known[name] = state
                 known_until[name] = now + KNOWN_SECONDS
 
-    def _heed_conflicts(self, conflicts: int) -> None:
+    def _back_off(self, conflicts: int) -> None:
+        """A statement that meets an earlier vote stores nothing: after one, skip some batches."""
         if not conflicts:
             self._next_detours //= 2
             return

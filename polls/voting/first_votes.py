@@ -3,8 +3,9 @@
 Most votes are the first of their voter, in an open poll, by its rules. They are decided by what
 their polls were when they were last read. One statement, which is its own transaction, then takes
 each poll's row in id order where epoch and revision are still the same, adds to the totals as they
-are by now, gives the votes the seqs that follow, and stores them. Of a poll that has changed, and
-where a voter has voted before, it stores nothing: the committer decides.
+are by now, gives the votes the seqs that follow, and stores them. It stores nothing of a poll that
+has changed, and nothing at all if any voter of the batch has voted before: then the committer
+decides the whole batch.
 
 Why that is exact: docs/decisions/first-votes-in-one-trip.md.
 """
@@ -19,9 +20,10 @@ from uuid import UUID
 from polls import errors
 from polls.identity.voters import voter_key
 from polls.refs import PollRef
-from polls.rules.ballot import BallotError, Marks, read_ballot, slot_of
+from polls.rules.ballot import BallotError, Marks, slot_of
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import kind_of
+from polls.rules.kinds.kind import Kind
 from polls.rules.poll import PollState, Status, VoterPolicy
 from polls.rules.tally import Tally
 from polls.voting.vote import Cast, Outcome, StoredVote
@@ -32,12 +34,12 @@ ADD_FIRST_VOTES = """WITH given AS (
             $4::timestamptz AS cast_at
     ), saved AS (
         UPDATE polls_poll AS poll SET version = version + t.added, voters = poll.voters + t.added,
-            votes = poll.votes + t.marks, counts = (
+            votes = poll.votes + t.votes, counts = (
                 SELECT jsonb_object_agg(key, value::bigint + coalesce((t.counts -> key)::bigint, 0))
                 FROM jsonb_each(poll.counts))
         FROM unnest($5::uuid[], $6::integer[], $7::integer[], $8::bigint[], $9::bigint[],
             $10::bigint[], $11::jsonb[]) WITH ORDINALITY
-            AS t (id, epoch, revision, start, added, marks, counts, place)
+            AS t (id, epoch, revision, start, added, votes, counts, place)
         WHERE poll.id = t.id AND poll.epoch = t.epoch AND poll.revision = t.revision
             AND NOT EXISTS (SELECT FROM given, unnest(voters, epochs) AS one (voter, epoch)
                 CROSS JOIN LATERAL (SELECT FROM polls_vote WHERE is_current
@@ -61,6 +63,7 @@ class Addition:
     """
 
     state: PollState
+    kind: Kind
     tally: Tally
     numbers: list[int] = field(default_factory=list)
     voters: list[str] = field(default_factory=list)
@@ -80,7 +83,7 @@ class FirstVotes:
         self, batch: Sequence[Cast], known: Mapping[PollRef, PollState], now: datetime
     ) -> None:
         self.now = now
-        self._additions = _additions(_single_votes(batch, known), now)
+        self._additions = _additions(_lone_votes(batch, known), now)
 
     def __len__(self) -> int:
         return sum(len(one.voters) for one in self._additions)
@@ -124,15 +127,15 @@ class FirstVotes:
         return found
 
 
-# A vote's place in the batch, its poll, and its ballot.
-_SingleVote = tuple[int, PollState, Mapping[str, Any] | None]
+# A vote's place in the batch, its poll, and its body.
+_LoneVote = tuple[int, PollState, Mapping[str, Any] | None]
 
 
-def _single_votes(
+def _lone_votes(
     batch: Sequence[Cast], known: Mapping[PollRef, PollState]
-) -> dict[str, _SingleVote | None]:
+) -> dict[str, _LoneVote | None]:
     """By voter; None for one with several votes, which are to be decided in their order."""
-    found: dict[str, _SingleVote | None] = {}
+    found: dict[str, _LoneVote | None] = {}
     for number, (ref, identity, body) in enumerate(batch):
         state = known.get(ref)
         if state is None:
@@ -145,7 +148,7 @@ def _single_votes(
     return found
 
 
-def _additions(votes: Mapping[str, _SingleVote | None], now: datetime) -> list[Addition]:
+def _additions(votes: Mapping[str, _LoneVote | None], now: datetime) -> list[Addition]:
     """By poll, in the order of the polls' ids."""
     additions: dict[UUID, Addition | None] = {}
     for voter, vote in votes.items():
@@ -155,26 +158,21 @@ def _additions(votes: Mapping[str, _SingleVote | None], now: datetime) -> list[A
         if state.id in additions:
             addition = additions[state.id]
         else:
-            addition = Addition(state, Tally.to_add()) if _takes_first_votes(state, now) else None
+            kind = kind_of(state.kind)
+            # Not where a code has to be looked up, nor where totals are more than a sum an option.
+            is_simple = kind.is_sum and state.voter_policy != VoterPolicy.CODE
+            takes = is_simple and state.status_at(now) == Status.OPEN
+            addition = Addition(state, kind, Tally.to_add()) if takes else None
             additions[state.id] = addition
         if addition is None or body is None:
             continue
         try:
-            marks = read_ballot(state, body)
+            marks = addition.kind.read(addition.state, body)
         except BallotError:
             continue
         addition.numbers.append(number)
         addition.voters.append(voter)
         addition.marks.append(marks)
-        addition.tally.add(state.kind, marks)
+        addition.kind.count(addition.tally, marks, 1)
     by_id = [additions[poll_id] for poll_id in sorted(additions)]
     return [addition for addition in by_id if addition is not None and addition.voters]
-
-
-def _takes_first_votes(state: PollState, now: datetime) -> bool:
-    """Not where a code has to be looked up, nor where totals are more than a sum an option."""
-    return (
-        state.voter_policy != VoterPolicy.CODE
-        and kind_of(state.kind).is_sum
-        and state.status_at(now) == Status.OPEN
-    )

@@ -24,7 +24,7 @@ def _rows(**types: str) -> str:
     if VENDOR == "postgresql":
         rows, column = "jsonb_array_elements(%s::jsonb)", "(value ->> {})::{} AS {}"
     else:
-        rows, column = "json_each(%s)", "value ->> {0} AS {2}"
+        rows, column = "json_each(%s)", "json_extract(value, '$[{0}]') AS {2}"
     columns = ", ".join(
         column.format(n, kind, name) for n, (name, kind) in enumerate(types.items())
     )

@@ -27,11 +27,11 @@ async def objections(page: Page) -> list[str]:
 FADED = """() => Promise.allSettled(document.getAnimations()
     .filter(one => one instanceof CSSTransition).map(one => one.finished))"""
 THEMES = ("light", "dark")
-# Every page, form and kind of poll, each width, and writing from right to left.
+# Every page and kind of poll, each width, and writing from right to left.
 SHORT = {
-    *("start-arabic", "not-found", "new-errors", "new-created", "vote-single-counted"),
-    *("vote-ranked", "vote-rating", "vote-closed", "vote-account-errors", "live-single"),
-    *("live-ranked-arabic", "live-table", "live-phone", "live-embed", "manage-codes"),
+    *("start-arabic", "not-found", "new-errors", "vote-single-counted", "vote-ranked"),
+    *("vote-rating", "vote-account-errors", "live-ranked-arabic", "live-table", "live-phone"),
+    "manage-codes",
 }
 SHOWN = [scene for scene in SCENES if LONG or scene.name in SHORT]
 AT_ONCE = 4  # a scene mostly waits for its bars to come to rest

@@ -24,8 +24,8 @@ from tests.sizes import LONG
 
 TRIED_OUT = 40_000 if LONG else 0  # requests at least; of each form one round at least
 WALKED = 10_000 if LONG else 0
-EXAMPLES = 300 if LONG else 12  # an operation and mode in a round
-SCENARIOS = 60 if LONG else 10  # walks of a task; each has up to 30 steps
+EXAMPLES = 300 if LONG else 8  # an operation and mode in a round
+SCENARIOS = 60 if LONG else 8  # walks of a task; each has up to 30 steps
 # Walks that never come to these follow no links, or without the right credentials.
 REACHED = ["polls_open 200", "results_read 200", "votes_cast 201"] + LONG * [
     "accounts_refresh 200", "export_report 200", "polls_clone 201", "polls_delete 204",

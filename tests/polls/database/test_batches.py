@@ -37,22 +37,22 @@ async def test_answers_of_a_batch_are_all_made_before_any_caller_goes_on(
 ) -> None:
     order: list[str] = []
 
-    def respond(answer: int) -> str:
-        order.append(f"respond {answer}")
+    def convert(answer: int) -> str:
+        order.append(f"convert {answer}")
         if answer == 2:
             raise LookupError(answer)
         return f"<{answer}>"
 
     async def ask(number: int) -> str:
         try:
-            return str(await doubler.ask(number, respond))
+            return str(await doubler.ask(number, convert))
         finally:
             order.append(f"on {2 * number}")
 
     answers = await asyncio.gather(*map(ask, range(3)), return_exceptions=True)
     assert [str(one) for one in answers] == ["<0>", "2", "<4>"]
     assert isinstance(answers[1], LookupError)
-    assert order == ["respond 0", "respond 2", "respond 4", "on 0", "on 2", "on 4"]
+    assert order == ["convert 0", "convert 2", "convert 4", "on 0", "on 2", "on 4"]
 
 
 async def test_no_more_wait_than_there_is_room_for(doubler: Batches[int, int]) -> None:

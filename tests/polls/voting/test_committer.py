@@ -233,6 +233,27 @@ def test_while_the_database_is_away_every_vote_gets_that_error(
     assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
 
 
+@pytest.mark.servers
+def test_a_database_that_takes_only_reads_is_away_until_it_takes_votes_again() -> None:
+    """As a standby that is not the primary yet, behind a name that leads to it already."""
+    poll = make_poll()
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    connection.close()
+    try:
+        assert verdicts(commit([cast(poll, "a", 1), cast(poll, "b", 1)])) == ["overloaded"] * 2
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET transaction_read_only = off")
+            cursor.execute("SET default_transaction_read_only = off")
+            cursor.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    connection.close()
+    assert verdicts(commit([cast(poll, "b", 1)])) == ["accepted"]
+    assert_exact(poll, voters=2, version=2)
+
+
 def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from polls import draining, errors, services
+from polls import draining, errors, metrics, services
 from polls.database.async_connection import AsyncConnection
 from polls.database.stale_backends import stale_backends
 from polls.identity.voters import Identity
@@ -19,7 +19,8 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
 from polls.rules.kinds import KINDS
-from polls.voting import committer, fast_lane, first_votes
+from polls.rules.kinds.single import Single
+from polls.voting import committer, fast_lane
 from polls.voting.committer import commit, record_votes
 from polls.voting.vote import Cast
 from tests.polls.elsewhere import elsewhere, kill_backend
@@ -116,11 +117,11 @@ async def test_answers_are_made_before_any_caller_goes_on(box: WatchedBox, poll:
     order: list[str] = []
 
     async def vote(name: str) -> None:
-        await box.box.cast(cast(poll, name), lambda _: order.append(f"respond {name}"))
+        await box.box.cast(cast(poll, name), lambda _: order.append(f"convert {name}"))
         order.append(f"go on {name}")
 
     await asyncio.gather(*map(vote, "abc"))
-    assert order == [f"{what} {name}" for what in ("respond", "go on") for name in "abc"]
+    assert order == [f"{what} {name}" for what in ("convert", "go on") for name in "abc"]
 
 
 def some_casts(poll: Poll, chance: random.Random, number: int) -> list[Cast]:
@@ -191,6 +192,16 @@ async def test_what_it_says_is_what_is_stored(box: WatchedBox, poll: Poll) -> No
     for name in state._fields:
         assert getattr(state, name) == getattr(stored, name), name
         assert isinstance(getattr(state, name), type(getattr(stored, name))), name
+
+
+async def test_batches_are_measured(
+    box: WatchedBox, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(metrics, "count_outcomes", counted.extend)
+    await box.cast_all(casts(poll, "a"))
+    await box.cast_all([*casts(poll, "a"), cast(poll, "b", 9)])
+    assert counted == ["accepted", "repeated", "invalid_option"]
 
 
 # What it leaves to the committer
@@ -376,7 +387,10 @@ async def test_a_statement_that_fails_is_left_to_the_committer(
     box: WatchedBox, poll: Poll, fetches: Fetches, kind: str
 ) -> None:
     fetches.instead(kind, "SELECT no_such_thing")
-    answers = await box.cast_all(casts(poll, *"abc"))
+    waiting = asyncio.gather(*map(box.box.cast, casts(poll, *"abc")))
+    await eventually(lambda: not box.box.has_lane())
+    assert not stale_backends  # the server has said that the statement is over
+    answers = await waiting
     assert verdicts(answers) == ["accepted"] * 3
     assert box.committed == 3
     await assert_exact(poll, voters=3, version=3)
@@ -385,17 +399,17 @@ async def test_a_statement_that_fails_is_left_to_the_committer(
 async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
     box: WatchedBox, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polls.rules.ballot import read_ballot
+    sane = Single.read
 
-    def read(state: Any, body: Any) -> Any:
+    def read(self: Single, state: Any, body: Any) -> Any:
         if body["choices"] == [3]:
             raise RuntimeError("a bug")
-        return read_ballot(state, body)
+        return sane(self, state, body)
 
-    for module in (committer, first_votes):
-        monkeypatch.setattr(module, "read_ballot", read)
+    monkeypatch.setattr(Single, "read", read)
     answers = await box.cast_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
     assert verdicts(answers) == ["accepted", "server_error", "accepted"]
+    assert box.box.has_lane()  # it costs no connection
     await assert_exact(poll, voters=2, version=2)
 
 
@@ -486,6 +500,32 @@ async def test_who_waits_when_the_fast_lane_ends_is_answered(box: WatchedBox, po
     later = box.box.cast(cast(poll, "c"))
     async with asyncio.timeout(10):
         answers = [await one for one in (under_way, gathered, later)]
+    assert {*verdicts(answers)} <= {"accepted", "repeated"}
+    await assert_exact(poll, voters=3, version=3)
+
+
+async def test_a_lane_that_ends_as_its_answer_comes_leaves_nothing_twice(
+    box: WatchedBox, poll: Poll, fetches: Fetches
+) -> None:
+    async def end() -> None:
+        box.box.close_lane()
+
+    fetches.after("store", end)
+    changed = Cast(poll.id, Identity("x", "", "x"), {"choices": [2]})
+    answers = await box.cast_all([cast(poll, "y"), cast(poll, "x"), changed])
+    assert verdicts(answers) == ["accepted", "accepted", "replaced"]
+    assert box.committed == 3
+    await assert_exact(poll, voters=2, version=3)
+
+
+async def test_a_lane_that_is_cancelled_leaves_its_votes(box: WatchedBox, poll: Poll) -> None:
+    before = asyncio.all_tasks()
+    waiting = [box.box.cast(one) for one in casts(poll, *"abc")]
+    (running,) = asyncio.all_tasks() - before
+    await asyncio.sleep(0)
+    running.cancel()
+    async with asyncio.timeout(10):
+        answers = [await one for one in waiting]
     assert {*verdicts(answers)} <= {"accepted", "repeated"}
     await assert_exact(poll, voters=3, version=3)
 

@@ -358,7 +358,9 @@ feed.addEventListener("results", ({ detail }) => {
   results = detail;
   followEpoch(results?.epoch);
   render();
-  if (results?.counts && (receipt || poll?.status === "closed")) announcer.later(() => kind.summary(poll, results));
+  if (results?.counts && (receipt || poll?.status === "closed")) {
+    announcer.later(() => (results?.counts ? kind.summary(poll, results) : ""));
+  }
 });
 
 feed.addEventListener("state", () => {

@@ -11,7 +11,7 @@ from polls.errors import Malformed, OriginNotAllowed
 from polls.http.request import RawRequest
 
 
-def check_sender(request: RawRequest) -> None:
+def check_host_and_origin(request: RawRequest) -> None:
     """Refuse what may carry a user's cookie: a request from a page of another origin.
 
     Raises:
