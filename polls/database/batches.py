@@ -195,7 +195,7 @@ class AsyncLane(Generic[Item, Answer]):
         except Exception:
             logger.exception("a batch breaks something of ours, and is left to the thread")
             self.close()
-        except BaseException:  # cancelled: nobody may wait for ever
+        except BaseException:  # cancelled: no caller may wait for ever
             self.close()
             raise
         finally:

@@ -130,7 +130,7 @@ def _current_votes(
     for query in queries:
         state = states.get(query.ref)
         if state is not None and query.identity is not None:
-            with suppress(errors.PollError):  # no voter whom this poll takes
+            with suppress(errors.PollError):  # not a voter of this poll
                 key = voter_key(state.id, state.voter_policy, query.identity)
                 voters[query] = Voter(state.id, state.epoch, key)
     votes = sql.current_votes([*voters.values()])
