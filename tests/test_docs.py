@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def documents() -> list[Path]:
     folders = [path for path in ROOT.iterdir() if (path / "__init__.py").exists()]
     found = [path for folder in (*folders, ROOT / "docs") for path in folder.rglob("*.md")]
-    return sorted([*ROOT.glob("*.md"), *found])
+    return sorted([*ROOT.glob("*.md"), *(one for one in found if "node_modules" not in one.parts)])
 
 
 def settings_read() -> list[str]:

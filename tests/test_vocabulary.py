@@ -73,7 +73,11 @@ class Found(NamedTuple):
 def files() -> Iterator[Path]:
     packages = [path for path in ROOT.iterdir() if (path / "__init__.py").exists()]
     for folder in (*packages, ROOT / "docs"):
-        yield from sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+        yield from sorted(
+            path
+            for path in folder.rglob("*")
+            if path.suffix in SUFFIXES and "node_modules" not in path.parts
+        )
     yield from sorted(path for path in ROOT.iterdir() if path.suffix in SUFFIXES)
 
 
