@@ -25,8 +25,8 @@ def parse_ref(text: str) -> PollRef | None:
         return None
 
 
-def polls_named(refs: Iterable[PollRef]) -> Q:
-    """The filter for all polls that `refs` name."""
+def ids_and_codes(refs: Iterable[PollRef]) -> tuple[list[UUID], list[str]]:
+    """These references by what they are."""
     ids: list[UUID] = []
     codes: list[str] = []
     for ref in refs:
@@ -34,6 +34,12 @@ def polls_named(refs: Iterable[PollRef]) -> Q:
             codes.append(ref)
         else:
             ids.append(ref)
+    return ids, codes
+
+
+def polls_named(refs: Iterable[PollRef]) -> Q:
+    """The filter for all polls that `refs` name."""
+    ids, codes = ids_and_codes(refs)
     if not codes:
         return Q(id__in=ids)
     return Q(id__in=ids) | Q(code__in=codes) if ids else Q(code__in=codes)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from polls.database.async_connection import AsyncConnection
 from polls.errors import PollNotFound
 from polls.models import Option, Poll, Vote
-from polls.refs import PollRef, parse_ref, polls_named
+from polls.refs import PollRef, ids_and_codes, parse_ref, polls_named
 from polls.rules.poll import PollState, Status
 
 
@@ -57,14 +57,7 @@ _FETCH_STATES = f"""SELECT id::text, {", ".join(PollState._fields[1:])} FROM pol
 
 async def fetch_states(connection: AsyncConnection, refs: Iterable[PollRef]) -> list[PollState]:
     """The states of those polls that exist, on a connection of the event loop's own."""
-    ids: list[UUID] = []
-    codes: list[str] = []
-    for ref in refs:
-        if isinstance(ref, str):
-            codes.append(ref)
-        else:
-            ids.append(ref)
-    rows = await connection.fetch(_FETCH_STATES, ids, codes)
+    rows = await connection.fetch(_FETCH_STATES, *ids_and_codes(refs))
     return [PollState(parse_ref(row[0]), *row[1:]) for row in rows]  # type: ignore[arg-type]
 
 
