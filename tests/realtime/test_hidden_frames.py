@@ -17,6 +17,8 @@ from realtime import frames
 from tests.poll_api import Json, PollApi, owner_headers
 from tests.realtime.asgi_socket import AsgiSocket
 
+pytestmark = pytest.mark.slow
+
 MAY_SHOW_A_TALLY = {"snapshot", "results"}
 SHOWS_NONE = {"poll", "pong", "error"}
 NO_FRAMES = {"encode"}
