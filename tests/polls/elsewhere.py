@@ -21,6 +21,18 @@ async def elsewhere(work: Callable[[], Result]) -> Result:
     return await asyncio.to_thread(run)
 
 
+def backends_whose_query_is_like(pattern: str) -> list[int]:
+    """The processes of PostgreSQL, this connection's aside, whose last query on the test's
+    database is LIKE this."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND query LIKE %s AND pid <> pg_backend_pid()",
+            [pattern],
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
 def kill_backend(pid: int) -> None:
     """End this process of PostgreSQL, and what it was doing."""
     try:

@@ -1,6 +1,5 @@
 """The rules of a poll, without a database."""
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -15,6 +14,7 @@ from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
 from polls.rules.kinds import KINDS
 from polls.rules.poll import PollState, Status, Visibility, may_see_results
 from polls.rules.tally import Tally, count_ballots
+from tests.polls.kinds.states import state_of_kind
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 BEFORE, AFTER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
@@ -23,33 +23,7 @@ OPTIONS = (1, 2, 3, 4)
 
 def poll(kind: str = "single", **fields: Any) -> PollState:
     """A poll of four options that is open at NOW."""
-    tally = Tally.empty(kind, OPTIONS)
-    state = PollState(
-        id=uuid.UUID(int=1),
-        code="K7QM2X",
-        kind=kind,
-        min_choices=1,
-        max_choices=1 if kind == "single" else len(OPTIONS),
-        is_draft=False,
-        opens_at=None,
-        closes_at=None,
-        paused_at=None,
-        closed_at=None,
-        voter_policy="device",
-        vote_change=False,
-        results_visibility="always",
-        min_voters=0,
-        epoch=1,
-        revision=1,
-        version=0,
-        voters=0,
-        votes=0,
-        counts=tally.counts,
-        stars=tally.stars,
-        owner_id=None,
-        owner_key_hash="",
-    )
-    return state._replace(**fields)
+    return state_of_kind(kind, options=len(OPTIONS), **fields)
 
 
 MOMENTS = (None, BEFORE, NOW, AFTER)

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 
 from polls import errors, services
 from polls.identity.voters import Identity
@@ -15,7 +14,7 @@ from polls.refs import PollRef
 from polls.results.reader import PollQuery, Reader, Reading, read_polls
 from polls.voting.committer import record_votes
 from polls.voting.vote import Cast
-from tests.polls.elsewhere import elsewhere, kill_backend
+from tests.polls.elsewhere import backends_whose_query_is_like, elsewhere, kill_backend
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.servers]
 
@@ -61,16 +60,6 @@ async def vote(poll: Poll, name: str) -> None:
     await elsewhere(lambda: record_votes([cast]))
 
 
-def backends() -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-            " AND query LIKE %s AND pid <> pg_backend_pid()",
-            ["SELECT id::text%"],
-        )
-        return [pid for (pid,) in cursor.fetchall()]
-
-
 async def test_every_read_is_of_the_newest_vote(
     reader: Reader, poll: Poll, by_thread: list[PollQuery]
 ) -> None:
@@ -109,7 +98,7 @@ async def test_a_poll_that_is_not_there(reader: Reader, poll: Poll) -> None:
 async def test_a_connection_that_dies_costs_nobody_an_answer(
     reader: Reader, poll: Poll, by_thread: list[PollQuery]
 ) -> None:
-    (pid,) = await elsewhere(backends)
+    (pid,) = await elsewhere(lambda: backends_whose_query_is_like("SELECT id::text%"))
     asked = [reader.read(results_of(poll.id)) for _ in range(3)]
     await elsewhere(lambda: kill_backend(pid))
     asked += [reader.read(results_of(poll.id)) for _ in range(3)]

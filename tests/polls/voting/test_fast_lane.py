@@ -23,7 +23,7 @@ from polls.rules.kinds.single import Single
 from polls.voting import committer, fast_lane
 from polls.voting.committer import commit, record_votes
 from polls.voting.vote import Cast
-from tests.polls.elsewhere import elsewhere, kill_backend
+from tests.polls.elsewhere import backends_whose_query_is_like, elsewhere, kill_backend
 from tests.polls.voting.boxes import (
     CODES,
     Fetches,
@@ -74,21 +74,10 @@ def fetches(watched: WatchedBox, monkeypatch: pytest.MonkeyPatch) -> Fetches:
     return found
 
 
-def lane_backends() -> list[int]:
-    """The processes of PostgreSQL that serve this test's event loop."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-            " AND query LIKE %s AND pid <> pg_backend_pid()",
-            ["%jsonb_object_agg%"],
-        )
-        return [pid for (pid,) in cursor.fetchall()]
-
-
 async def lane_backend(box: WatchedBox, poll: Poll) -> int:
     """The one process, which has stored a vote by now."""
     assert verdicts(await box.cast_all(casts(poll, "first"))) == ["accepted"]
-    (pid,) = await elsewhere(lane_backends)
+    (pid,) = await elsewhere(lambda: backends_whose_query_is_like("%jsonb_object_agg%"))
     return pid
 
 

@@ -11,21 +11,14 @@ from polls.refs import PollRef
 from polls.rules.poll import PollState
 from polls.voting.first_votes import FirstVotes
 from polls.voting.vote import Cast
+from tests.polls.kinds.states import state_of_kind
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-POLL = UUID(int=7)
+POLL, CODE = UUID(int=1), "K7QM2X"
 
 
-def state(**fields: Any) -> PollState:
-    given: dict[str, Any] = {
-        "id": POLL, "code": "ABCDEF", "kind": "single", "min_choices": 1, "max_choices": 1,
-        "is_draft": False, "opens_at": None, "closes_at": None, "paused_at": None,
-        "closed_at": None, "voter_policy": "device", "vote_change": True,
-        "results_visibility": "always", "min_voters": 0, "epoch": 1, "revision": 1, "version": 0,
-        "voters": 0, "votes": 0, "counts": {"1": 0, "2": 0}, "stars": None, "owner_id": None,
-        "owner_key_hash": "",
-    }  # fmt: skip
-    return PollState(**(given | fields))
+def state(kind: str = "single", **fields: Any) -> PollState:
+    return state_of_kind(kind, options=2, **fields)
 
 
 def cast(name: str, body: Any, ref: PollRef = POLL) -> Cast:
@@ -48,7 +41,7 @@ def taken(batch: list[Cast], known: PollState) -> int:
         ({"paused_at": NOW}, False),
         ({"voter_policy": "code"}, False),
         ({"voter_policy": "account"}, False),  # and the voter has none
-        ({"kind": "rating", "stars": {"1": [0] * 5, "2": [0] * 5}}, False),
+        ({"kind": "rating"}, False),
     ],
 )
 def test_only_open_polls_that_go_by_their_rules_alone(fields: Any, is_taken: bool) -> None:
@@ -61,7 +54,7 @@ def test_only_open_polls_that_go_by_their_rules_alone(fields: Any, is_taken: boo
 def test_only_votes_that_are_the_only_one_of_their_voter_and_are_valid() -> None:
     valid, retraction, invalid = {"choices": [1]}, None, {"choices": [9]}
     assert taken([cast("a", valid), cast("b", valid)], state()) == 2
-    assert taken([cast("a", valid), cast("a", valid, "ABCDEF"), cast("b", valid)], state()) == 1
+    assert taken([cast("a", valid), cast("a", valid, CODE), cast("b", valid)], state()) == 1
     assert taken([cast("a", valid), cast("a", retraction)], state()) == 0
     assert taken([cast("a", invalid), cast("b", retraction)], state()) == 0
     assert taken([cast("a", valid, UUID(int=8))], state()) == 0
