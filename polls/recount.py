@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -83,5 +84,5 @@ def _write(state: PollState, tally: Tally, last_seq: int) -> None:
         version=last_seq, voters=tally.voters, votes=tally.votes,
         counts=tally.counts, stars=tally.stars,
     )  # fmt: skip
-    sql.save_totals([counted])
+    sql.write([counted], [], [], datetime.now(UTC))
     Poll.objects.filter(id=state.id).update(revision=state.revision + 1)

@@ -1,11 +1,16 @@
 """Reads of polls by id, join code or filter; reads of votes stand beside what uses them."""
 
-from collections.abc import Collection, Iterable
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import Col
 from django.utils import timezone
 
 from polls.database.async_connection import AsyncConnection
@@ -35,29 +40,72 @@ _DETAIL_FIELDS = (
 _TIMELINE_POINTS = 80
 
 
+# Written in SQL because the ORM takes 0.9 ms to compile it, a quarter of a batch of forty votes.
+_NAMED = {
+    "postgresql": "id = ANY (%s::uuid[]) OR code = ANY (%s::text[])",
+    "sqlite": """id IN (SELECT value FROM json_each(%s))
+        OR code IN (SELECT value FROM json_each(%s))""",
+}[connection.vendor]
+_GET_STATES = f"""SELECT {", ".join(PollState._fields)} FROM polls_poll WHERE {_NAMED}
+    ORDER BY id"""  # noqa: S608 (names of columns)
+_LOCK_STATES = _GET_STATES + " FOR UPDATE" * connection.features.has_select_for_update
+
+
 def get_states(refs: Collection[PollRef]) -> list[PollState]:
     """The states of those polls that exist, in id order. One query."""
-    return _states(Poll.objects.filter(polls_named(refs)))
+    return _select_states(_GET_STATES, refs)
 
 
 def lock_states(refs: Collection[PollRef]) -> list[PollState]:
-    """The same, each poll locked until the transaction ends, in id order."""
-    return _states(Poll.objects.filter(polls_named(refs)).select_for_update())
+    """The same, each poll's row locked until the transaction ends, in id order.
+
+    To be called inside a transaction. SQLite has no such lock: there the transaction has the
+    database's one write lock from its beginning.
+    """
+    return _select_states(_LOCK_STATES, refs)
 
 
-def _states(polls: "QuerySet[Poll]") -> list[PollState]:
-    rows = polls.order_by("id").values_list(*PollState._fields)
-    return [PollState._make(row) for row in rows]
+def _select_states(sql: str, refs: Collection[PollRef]) -> list[PollState]:
+    ids, codes = ids_and_codes(refs)
+    given: list[list[str]] = [[one.hex for one in ids], codes]
+    is_json = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [json.dumps(one) for one in given] if is_json else given)
+        rows = cursor.fetchall()
+    return [_state_of_row(row) for row in rows]
 
 
-# The id as text, which `parse_ref` turns into the very object that a request named the poll by.
+def _state_of_row(row: Sequence[Any]) -> PollState:
+    values = list(row)
+    for place, column, converters in _converters():
+        for convert in converters:
+            values[place] = convert(values[place], column, connection)
+    return PollState._make(values)
+
+
+@cache
+def _converters() -> list[tuple[int, Col, list[Callable[..., Any]]]]:
+    """What the ORM makes of the columns of a state that the driver gives in another form."""
+    found = []
+    fields = {field.attname: field for field in Poll._meta.concrete_fields}
+    for place, name in enumerate(PollState._fields):
+        column = Col("polls_poll", fields[name])
+        converters = [
+            *connection.ops.get_db_converters(column), *column.get_db_converters(connection),
+        ]  # fmt: skip
+        if converters:
+            found.append((place, column, converters))
+    return found
+
+
+# The id as text: `parse_ref` keeps the UUIDs that it made, which costs less than making them anew.
 _FETCH_STATES = f"""SELECT id::text, {", ".join(PollState._fields[1:])} FROM polls_poll
     WHERE id = ANY ($1::uuid[]) OR code = ANY ($2::text[])"""  # noqa: S608 (names of columns)
 
 
-async def fetch_states(connection: AsyncConnection, refs: Iterable[PollRef]) -> list[PollState]:
+async def fetch_states(lane: AsyncConnection, refs: Iterable[PollRef]) -> list[PollState]:
     """The states of those polls that exist, on a connection of the event loop's own."""
-    rows = await connection.fetch(_FETCH_STATES, *ids_and_codes(refs))
+    rows = await lane.fetch(_FETCH_STATES, *ids_and_codes(refs))
     return [PollState(parse_ref(row[0]), *row[1:]) for row in rows]  # type: ignore[arg-type]
 
 

@@ -69,8 +69,8 @@ class AsyncConnection:
 
         Raises:
             asyncpg.IntegrityConstraintViolationError: undone; the connection goes on.
-            Exception: any other; the connection is closed, and `stale_backends`
-                has its backend unless that is known to have ended the statement.
+            Exception: any other; the connection is closed. Unless it was the server who reported
+                the error, the statement may still be executed: `stale_backends` has its backend.
         """
         assert self._connection is not None
         self._is_asking = True

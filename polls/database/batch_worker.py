@@ -46,7 +46,7 @@ class BatchWorker(Generic[Item, Answer]):
         return self._waiting.qsize() + len(self._gathered)
 
     def gather(self, pending: Pending[Item, Answer]) -> None:
-        """Take this from an event loop: all of one iteration come as one batch."""
+        """Take this from an event loop: one iteration's items are handed over together."""
         loop = asyncio.get_running_loop()
         if not self._gathered or self._gathering_loop is not loop:
             self._gathering_loop = loop

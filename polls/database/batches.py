@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 # Asked once: on an event loop every task would make a connection object to look at it.
 _IS_POSTGRESQL = connection.vendor == "postgresql"
 _FULL = "Too much waits; nothing was recorded. Try again."
-
-
 Batch = list[Pending[Item, Answer]]
 # Answers what it can of a batch, and returns the rest.
 LaneWork = Callable[[AsyncConnection, Batch[Item, Answer]], Awaitable[Batch[Item, Answer]]]
@@ -39,7 +37,8 @@ class Batches(Generic[Item, Answer]):
     Args:
         name: of the worker thread.
         work: of the worker thread: one answer (or exception) an item; must not raise.
-        make_lane_work: called for each lane: answers what it can of a batch, returns the rest.
+        make_lane_work: makes the coroutine function of a new lane, which is called with its
+            connection and a batch; it answers what it can and returns the rest.
         capacity: how many items may wait.
         batch_size: how many items a batch has at most.
         on_full: called for each refusal.
@@ -91,7 +90,7 @@ class Batches(Generic[Item, Answer]):
         return future
 
     def ask_sync(self, item: Item) -> Answer:
-        """The same from a thread without an event loop."""
+        """The same from a thread without an event loop, which waits; raises what `work` answers."""
         if len(self) >= self.capacity:
             self._on_full()
             raise Overloaded(_FULL)

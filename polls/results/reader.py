@@ -1,9 +1,8 @@
 """The reader: requests for a poll's state that arrive together share one query.
 
 Each query begins after its requests came, so no reading is older than a vote that any process had
-acknowledged by then. Polls that the clock has closed are sealed
-first, so `final` is final. On PostgreSQL an event loop with a connection of its own reads
-plain results itself.
+acknowledged by then. Polls that the clock has closed are sealed first, so `final` is final. On
+PostgreSQL an event loop with a connection of its own reads plain results itself.
 """
 
 import asyncio

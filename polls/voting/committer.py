@@ -61,7 +61,8 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the database takes no votes now: gone, or a standby that is not the primary yet."""
+    """Whether the same votes may be stored later: the database is gone, full, locked, gave the
+    statement up, or is a standby that is not the primary yet."""
     return isinstance(error, OperationalError | InterfaceError) or (
         getattr(error.__cause__, "pgcode", None) == errorcodes.READ_ONLY_SQL_TRANSACTION
     )
@@ -100,9 +101,9 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
         changed = [poll for poll in locked if poll.appended]
         after = {id(poll): poll.state_after() for poll in locked}
         states = [after[id(poll)] for poll in changed]
-        sql.supersede_votes([vote for poll in changed for vote in poll.superseded])
-        sql.append_votes([vote for poll in changed for vote in poll.appended.values()], now)
-        sql.save_totals(states)
+        appended = [vote for poll in changed for vote in poll.appended.values()]
+        superseded = [vote for poll in changed for vote in poll.superseded]
+        sql.write(states, appended, superseded, now)
     if states:
         events.publish_tallies_changed(states)
     return [

@@ -22,7 +22,7 @@ from polls.voting.vote import Cast, Outcome
 # Polls are read again after so long: what is changed by hand in the database raises no revision.
 KNOWN_SECONDS = 1.0
 _MOST_KNOWN = 5_000  # ids and codes
-# After a voter who had voted already, so many batches at most go straight to the committer.
+# After votes that were not stored, so many batches at most go straight to the committer.
 MOST_DETOURS = 15
 
 PendingVote = Pending[Cast, Outcome]
@@ -41,7 +41,11 @@ class FastLane:
     ) -> list[PendingVote]:
         """Commit what are first votes and answer them; returns those that are left.
 
-        One query, and one more for polls that were not read within the last second.
+        Called by `AsyncLane` for each batch. One query, and one more for polls that were not read
+        within the last second.
+
+        Raises:
+            Exception: nothing is answered; whether it was stored is not known. The lane leaves all.
         """
         if self._detours:
             self._detours -= 1
@@ -83,9 +87,10 @@ class FastLane:
                 self._known[name] = state
                 known_until[name] = now + KNOWN_SECONDS
 
-    def _back_off(self, conflicts: int) -> None:
-        """A statement that meets an earlier vote stores nothing: after one, skip some batches."""
-        if not conflicts:
+    def _back_off(self, not_stored: int) -> None:
+        """After votes that were not stored, because a voter had voted or a poll has changed, leave
+        some batches to the committer."""
+        if not not_stored:
             self._next_detours //= 2
             return
         self._next_detours = min(2 * self._next_detours + 1, MOST_DETOURS)

@@ -8,7 +8,6 @@ a transaction that holds the polls' locks.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -39,8 +38,8 @@ _EARLIER = {
     "sqlite": """CROSS JOIN polls_vote AS vote
         ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
 }[VENDOR]
-_CURRENT_VOTES = f"""SELECT given.voter, vote.seq, vote.marks, vote.cast_at, vote.replaces
-    FROM {_rows(voter="uuid", epoch="integer")} {_EARLIER}"""  # noqa: S608
+_CURRENT_VOTES = f"""SELECT given.place, vote.seq, vote.marks, vote.cast_at, vote.replaces
+    FROM {_rows(voter="uuid", epoch="integer", place="integer")} {_EARLIER}"""  # noqa: S608
 _SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
     FROM {_rows(poll_id="uuid", epoch="integer", seq="bigint")}
     WHERE polls_vote.poll_id = given.poll_id AND polls_vote.epoch = given.epoch
@@ -62,44 +61,41 @@ def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
     """The votes that count of those of these voters who have one, by voter key. One query."""
     if not voters:
         return {}
-    by_key = {voter.key: voter for voter in voters}
-    given = [(voter.key, voter.epoch) for voter in by_key.values()]
+    voters = [*{voter.key: voter for voter in voters}.values()]
+    given = [(key, epoch, place) for place, (_, epoch, key) in enumerate(voters)]
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT_VOTES, [_json(given)])
         rows = cursor.fetchall()
     found = {}
-    for voter_key, seq, marks, cast_at, replaces in rows:
-        key = voter_key.hex if isinstance(voter_key, UUID) else voter_key
+    for place, seq, marks, cast_at, replaces in rows:
+        poll_id, epoch, key = voters[place]
         found[key] = StoredVote(
-            by_key[key].poll_id, by_key[key].epoch, seq, key, orjson.loads(marks),
-            _moment(cast_at), replaces=replaces,
-        )  # fmt: skip
+            poll_id, epoch, seq, key, orjson.loads(marks), _moment(cast_at), True, replaces
+        )
     return found
 
 
-def supersede_votes(votes: Sequence[StoredVote]) -> None:
-    """Mark these as no longer current; they stay in the record. One statement."""
-    _execute(_SUPERSEDE, [(vote.poll_id.hex, vote.epoch, vote.seq) for vote in votes])
+Votes = Sequence[StoredVote]
 
 
-def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
-    """Add vote events, all of this moment, to the record. One statement."""
-    given = [
-        (poll_id.hex, epoch, seq, voter, marks, is_current, replaces)
-        for poll_id, epoch, seq, voter, marks, _, is_current, replaces in votes
-    ]
-    _execute(APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
-
-
-def save_totals(states: Sequence[PollState]) -> None:
-    """Write the polls' totals and versions. One statement."""
-    _execute(_SAVE, [(one.id.hex, *(getattr(one, name) for name in _TOTALS)) for one in states])
-
-
-def _execute(sql: str, rows: Sequence[tuple[Any, ...]], *before: Any) -> None:
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [*before, _json(rows)])
+def write(states: Sequence[PollState], appended: Votes, superseded: Votes, now: datetime) -> None:
+    """Write these states' totals and versions, add votes that were cast `now`, and mark those that
+    they supersede. One trip to PostgreSQL; a statement each where the driver takes but one."""
+    given: list[tuple[str, list[Any], list[tuple[Any, ...]]]] = [
+        (_SUPERSEDE, [], [(vote.poll_id.hex, vote.epoch, vote.seq) for vote in superseded]),
+        (APPEND, [connection.ops.adapt_datetimefield_value(now)], [
+            (poll_id.hex, epoch, seq, voter, marks, is_current, replaces)
+            for poll_id, epoch, seq, voter, marks, _, is_current, replaces in appended
+        ]),
+        (_SAVE, [], [(one.id.hex, *(getattr(one, name) for name in _TOTALS)) for one in states]),
+    ]  # fmt: skip
+    statements = [(sql, [*before, _json(rows)]) for sql, before, rows in given if rows]
+    if VENDOR == "postgresql" and statements:
+        texts, parameters = zip(*statements, strict=True)
+        statements = [(";\n".join(texts), [value for one in parameters for value in one])]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(*statement)
 
 
 def _json(rows: Sequence[tuple[Any, ...]]) -> str:

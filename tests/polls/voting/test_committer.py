@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import KINDS
+from polls.rules.poll import PollState
 from polls.voting import committer, sql
 from polls.voting.committer import commit, record_votes
 from polls.voting.vote import Cast, Outcome, StoredVote
@@ -153,10 +153,10 @@ def test_votes_that_were_not_committed_are_not_published(monkeypatch: pytest.Mon
     published: list[Any] = []
     monkeypatch.setattr(events, "publish_tallies_changed", published.append)
 
-    def fail(_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise OperationalError("the disk is full")
 
-    monkeypatch.setattr(sql, "save_totals", fail)
+    monkeypatch.setattr(sql, "write", fail)
     with pytest.raises(OperationalError):
         record_votes([cast(poll, "a", 1)])
     assert published == []
@@ -191,13 +191,16 @@ def test_a_vote_that_the_database_refuses_does_not_take_its_neighbours_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     poll = make_poll()
-    append = sql.append_votes
+    write = sql.write
 
-    def append_one_without_voter(votes: Sequence[StoredVote], cast_at: datetime) -> None:
+    def write_one_without_voter(
+        states: Sequence[PollState], appended: Sequence[StoredVote], *rest: Any
+    ) -> None:
         nobody: Any = None
-        append([one._replace(voter=nobody) if one.marks == [3] else one for one in votes], cast_at)
+        wrong = [one._replace(voter=nobody) if one.marks == [3] else one for one in appended]
+        write(states, wrong, *rest)
 
-    monkeypatch.setattr(sql, "append_votes", append_one_without_voter)
+    monkeypatch.setattr(sql, "write", write_one_without_voter)
     outcomes = commit([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])
     assert verdicts(outcomes) == ["accepted", "server_error", "accepted"]
     assert_exact(poll, voters=2, version=2)

@@ -63,7 +63,7 @@ def test_superseded_votes_are_found_by_their_primary_key() -> None:
         cursor.execute(FILL, [poll.id, STORED])
     now = datetime.now(UTC)
     votes = [StoredVote(poll.id, 1, seq, uuid4().hex, [1], now) for seq in range(1, VOTERS)]
-    (plan,) = plans_of(lambda: sql.supersede_votes(votes))
+    (plan,) = plans_of(lambda: sql.write([], [], votes, now))
     assert "polls_vote_pkey" in plan, plan
     assert "Seq Scan on polls_vote" not in plan, plan
 
