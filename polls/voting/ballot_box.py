@@ -49,7 +49,7 @@ class BallotBox(Batches[Cast, Outcome]):
             Overloaded: too many votes wait, and nothing was stored; or the database is away, and
                 then that is not known: a retry gets the first answer.
             ServerError: the vote breaks something of ours.
-            Exception: whatever `convert` raises. A refusal is not raised: it is `Outcome.error`.
+            Exception: what `convert` raises. A refusal is not raised: it is `Outcome.error`.
         """
         return self.ask(vote, convert)
 
