@@ -1,8 +1,11 @@
 """What tests of several packages share."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
+from django.db import connections, transaction
+from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
 from tests.sizes import sized
@@ -20,6 +23,37 @@ def quick_passwords() -> None:
     from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
     PBKDF2PasswordHasher.iterations = 1000
+
+
+# Migrating fills these, once; Django empties and fills them again after each test that commits.
+_KEPT = {"auth_permission", "django_content_type", "django_migrations"}
+
+
+@cache
+def _tables(alias: str) -> list[str]:
+    introspection = connections[alias].introspection
+    return sorted({*introspection.django_table_names(only_existing=True)} - _KEPT)
+
+
+def _delete_rows(alias: str) -> None:
+    connection = connections[alias]
+    # Foreign keys are looked at when the transaction ends, so the order is of no matter.
+    with transaction.atomic(using=alias), connection.cursor() as cursor:
+        for table in _tables(alias):
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")  # noqa: S608
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> Iterator[None]:
+    """A test that commits leaves no row, in 5 ms: TRUNCATE and permissions anew take 70."""
+
+    def delete_rows(case: TransactionTestCase) -> None:
+        for alias in case._databases_names(include_mirrors=False):
+            _delete_rows(alias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
+        yield
 
 
 @pytest.fixture(scope="session")
