@@ -1,5 +1,6 @@
 """What tests of several packages share."""
 
+import ssl
 from collections.abc import Iterator
 from functools import cache
 
@@ -23,6 +24,14 @@ def quick_passwords() -> None:
     from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
     PBKDF2PasswordHasher.iterations = 1000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Every httpx client loads all certificates of the world: 40 ms, and no test speaks TLS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 # Migrating fills these, once; Django empties and fills them again after each test that commits.
