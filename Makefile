@@ -13,6 +13,8 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 3
 # A file goes to one worker, for its tests share what is slow to make; long ones go first.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# They wait a lot as well; in the long form, whose limits are strict, one after the other.
+TWO_AT_A_TIME = $(if $(LIVEPOLL_LONG),,-n 2 --dist load)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -33,8 +35,8 @@ test: test-servers test-alone test-embedded ## Test everything, on both backends
 test-servers: $(DEV) browser ## On PostgreSQL and Redis, with workers side by side (WORKERS=3)
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
 
-test-alone: $(DEV) browser ## What measures, or takes all that the machine has: one after the other
-	$(PYTEST) -m alone
+test-alone: $(DEV) browser ## What measures, or takes all that the machine has: two at a time
+	$(PYTEST) $(TWO_AT_A_TIME) -m alone
 
 test-embedded: $(DEV) ## What has a database, on SQLite; e2e and chaos tests choose their own backend
 	$(PYTEST) $(SIDE_BY_SIDE) --backend=embedded -m "not e2e and not chaos"
