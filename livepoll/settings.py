@@ -125,7 +125,7 @@ for _name, _value in (
         raise ImproperlyConfigured(f"{_name} must be 1 or more, not {_value}.")
 
 INSTALLED_APPS = [
-    # What `runserver` serves with. Whatever else starts would load Twisted for nothing: 0.4 s.
+    # What `runserver` serves with; all else would load Twisted for nothing, in 0.4 s.
     *(["daphne"] if sys.argv[1:2] == ["runserver"] else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -15,9 +15,9 @@ from django.core.management.base import CommandError
 from replay.caster import Report
 from replay.pace import Pace
 from replay.progress import Progress
-from tests.replay.elections import DEBIAN, REPLAYED
+from tests.replay.elections import DEBIAN, REPLAYED, ROOT
 from tests.replay.fake_polls import FakePolls, running
-from tests.replay.test_preflib import HEADER, ROOT
+from tests.replay.test_preflib import HEADER
 
 LUNCH = ["Soup", "Salad: green", "Bread"]
 
