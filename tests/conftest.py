@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, transaction
 from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
@@ -39,29 +39,23 @@ _KEPT = {"auth_permission", "django_content_type", "django_migrations"}
 
 
 @cache
-def _tables(alias: str) -> list[str]:
-    introspection = connections[alias].introspection
+def _tables() -> list[str]:
+    introspection = connection.introspection
     return sorted({*introspection.django_table_names(only_existing=True)} - _KEPT)
 
 
-def _delete_rows(alias: str) -> None:
-    connection = connections[alias]
+def _delete_rows(_case: TransactionTestCase) -> None:
     # Foreign keys are looked at when the transaction ends, so the order is of no matter.
-    with transaction.atomic(using=alias), connection.cursor() as cursor:
-        for table in _tables(alias):
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in _tables():
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")  # noqa: S608
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_flush() -> Iterator[None]:
     """A test that commits leaves no row, in 5 ms: TRUNCATE and permissions anew take 70."""
-
-    def delete_rows(case: TransactionTestCase) -> None:
-        for alias in case._databases_names(include_mirrors=False):
-            _delete_rows(alias)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _delete_rows)
         yield
 
 
