@@ -56,6 +56,7 @@ class Sizes:
     memory_votes: int = 360_000
     memory_rounds: int = 40
     warm_up_seconds: float = 1.0
+    turns_a_repeat: int = 2  # each is as much shorter
     single_votes: int = 60
     pgbench_seconds: float = 3.0  # it counts whole ones, and connecting hundreds takes one
     plain_rates: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100)
@@ -73,8 +74,8 @@ class Sizes:
         return cls(
             sockets=10, many_sockets=20, most_sockets=30, seconds=0.4, idle_seconds=0.2,
             repeats=1, voters=4, many_voters=8, polls=3, preloaded_votes=300, ballots=100,
-            memory_votes=400, memory_rounds=4, warm_up_seconds=0.1, single_votes=3,
-            pgbench_seconds=1.0,
+            memory_votes=400, memory_rounds=4, warm_up_seconds=0.1, turns_a_repeat=1,
+            single_votes=3, pgbench_seconds=1.0,
             plain_rates=(10,),
         )  # fmt: skip
 

@@ -2,9 +2,10 @@
 
 `--backend=servers` (the default) starts private ones, or uses DATABASE_URL and REDIS_URL
 where those are set. `--backend=embedded` (or LIVEPOLL_TEST_BACKEND=embedded) is livepoll
-without any setting: SQLite and the in-process layer; tests marked `servers` are left out, and
-those without a database, which the other run has had. `--fast` is the same with those that have
-no database, and without all that needs a process, a browser or the machine for itself.
+without any setting: SQLite and the in-process layer; tests marked `servers` are left out, those
+without a database, which the other run has had, and in the short form those `above_databases`.
+`--fast` is the same with those that have no database, and without all that needs a process, a
+browser or the machine for itself.
 
 With `-n` the first process starts both servers, and every worker has databases of its own on
 them: pytest-django's in PostgreSQL, the one of its number in Redis. A message goes to a poll's
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from deploy.local_servers import PrivatePostgres, PrivateRedis, ServersMissing, private_folder
+from tests.sizes import LONG
 
 # What a developer's shell may carry and must not reach the tests.
 SETTINGS_NOT_INHERITED = (
@@ -154,8 +156,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if wanted(item)]
         config.hook.pytest_deselected(items=left_out)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        # Long ones first, so that the workers end together.
-        items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+        items.sort(key=_is_short)  # long ones first, so that the workers end together
+
+
+def _is_short(item: pytest.Item) -> bool:
+    return not any(item.get_closest_marker(name) for name in ("e2e", "chaos", "slow"))
 
 
 def _is_fast(item: pytest.Item) -> bool:
@@ -166,7 +171,10 @@ def _differs_there(item: pytest.Item) -> bool:
     """Whether a test can tell SQLite from PostgreSQL: it has a database, and may have this one."""
     fixtures = getattr(item, "fixturenames", ())
     has_database = item.get_closest_marker("django_db") or not _DATABASES.isdisjoint(fixtures)
-    return bool(has_database) and not item.get_closest_marker("servers")
+    left_out = item.get_closest_marker("servers") or (
+        item.get_closest_marker("above_databases") and not LONG
+    )
+    return bool(has_database) and not left_out
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,6 +45,7 @@ NAMES = {"fan-out": "fanout", "vote to screen": "latency"}
 
 
 @pytest.mark.servers
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_every_benchmark_has_figures_for_every_case(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"

@@ -27,7 +27,6 @@ from bench.stage import Running, Stage
 from bench.web_load import Answers, WebLoad
 
 PART = "votes"
-TURNS_A_REPEAT = 2  # each of so many is as much shorter
 MOST_VOTES_A_SECOND = 15_000
 
 
@@ -62,14 +61,16 @@ class Case(Interface):
 
 def in_turns(stage: Stage, cases: Sequence[Case]) -> None:
     """Measure these side by side, after a warm-up, and report them."""
+    turns = stage.sizes.repeats * stage.sizes.turns_a_repeat
     for case in cases:
-        case.take_turn(stage.sizes.warm_up_seconds)
-        case.end_warm_up()
+        if turns > 1:  # a single one is for no figure
+            case.take_turn(stage.sizes.warm_up_seconds)
+            case.end_warm_up()
     order = random.Random(0)
-    for _ in range(stage.sizes.repeats * TURNS_A_REPEAT):
+    for _ in range(turns):
         # Each time another order: what one leaves to the disk to do, the next one pays for.
         for case in order.sample(cases, len(cases)):
-            case.take_turn(stage.sizes.seconds / TURNS_A_REPEAT)
+            case.take_turn(stage.sizes.seconds / stage.sizes.turns_a_repeat)
     for case in cases:
         case.report()
 

@@ -32,7 +32,7 @@ from tests.e2e.harness import Server, WebProcess
 from tests.poll_api import Json, PollApi
 from tests.sizes import LONG
 
-pytestmark = [pytest.mark.alone, pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
 STORIES = 2_000 if LONG else 60
 IDLE = 10_000 if LONG else 300

@@ -4,12 +4,10 @@ Every test in this folder is marked `e2e`. When one fails, its servers' logs sta
 report, and logs and screenshots lie in test-artifacts/.
 """
 
-import asyncio
 import os
 import re
 import shutil
 import sqlite3
-import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
 from contextlib import ExitStack
@@ -17,13 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
 from deploy.local_servers import (
     PrivatePostgres,
     PrivateRedis,
     create_database,
-    free_port,
     private_folder,
 )
 from tests.e2e.harness import ROOT, Site, manage, site_env
@@ -70,6 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.e2e)
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(on_the_sessions_loop, append=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -241,49 +241,30 @@ def chromium_path() -> str:
     return path
 
 
-@pytest.fixture(scope="session")
-def chromium_url(chromium_path: str) -> Iterator[str]:
-    """Where the run's one Chromium, headless and with an empty profile, is spoken to."""
-    port = free_port()
-    started, ended = threading.Event(), threading.Event()
-    failures: list[Exception] = []
-
-    async def run() -> None:
-        try:
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(
-                    executable_path=chromium_path,
-                    args=[*CHROMIUM_FLAGS, f"--remote-debugging-port={port}"],
-                )
-                started.set()
-                await asyncio.to_thread(ended.wait)
-                await browser.close()
-        except Exception as failure:
-            failures.append(failure)
-            started.set()
-
-    # On a loop of its own, which outlives those of the tests.
-    thread = threading.Thread(target=asyncio.run, args=(run(),), name="chromium")
-    thread.start()
-    started.wait()
-    if not failures:
-        yield f"http://127.0.0.1:{port}"
-    ended.set()
-    thread.join()
-    if failures:
-        raise failures[0]
+# The driver takes half a second to start and belongs to one event loop: that of the session.
+on_the_sessions_loop = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.fixture
-async def browser(chromium_url: str) -> AsyncIterator[Browser]:
-    """The run's Chromium; what a test opens in it is closed after the test."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
+    """The run's one Chromium, headless and with an empty profile."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(chromium_url)
+        browser = await playwright.chromium.launch(
+            executable_path=chromium_path, args=CHROMIUM_FLAGS
+        )
         yield browser
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The run's Chromium; what a test opens in it is closed after the test."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[OpenPage]:
     """A function that opens a page: `await open_page(site.url + "/new/", **PHONE)`.
 

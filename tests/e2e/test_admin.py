@@ -14,8 +14,6 @@ from tests.e2e.conftest import OpenPage
 from tests.e2e.harness import Site, manage, site_env
 from tests.poll_api import Json, owner_headers
 
-pytestmark = pytest.mark.xdist_group("admin")  # one site, and two who are signed in
-
 PASSWORD = "correct horse 7"
 POLLS = "/admin/polls/poll/"
 CODES = "/admin/polls/votercode/"

@@ -9,10 +9,11 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.conftest import PHONE, OpenPage, SiteBackend, StartSite
 from tests.e2e.harness import Server, Site
+from tests.sizes import sized
 
 SITES = [
     pytest.param("servers", ["uvicorn", "uvicorn"], marks=pytest.mark.servers, id="uvicorn x2"),
-    pytest.param("embedded", ["uvicorn"], id="uvicorn embedded"),
+    *sized(short=[], long=[pytest.param("embedded", ["uvicorn"], id="uvicorn embedded")]),
     pytest.param("embedded", ["daphne"], id="daphne embedded"),
 ]
 

@@ -119,7 +119,6 @@ async def script_seconds(session: CDPSession) -> float:
     return float(next(one["value"] for one in metrics if one["name"] == "ScriptDuration"))
 
 
-@pytest.mark.alone
 async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
     start_site: StartSite, open_page: OpenPage, figure: Figure
 ) -> None:
@@ -149,7 +148,6 @@ async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
     assert share < 0.5
 
 
-@pytest.mark.alone
 async def test_from_tap_to_bar_on_another_screen(
     start_site: StartSite, open_page: OpenPage, figure: Figure
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, Request, Response, WebSocket, expect
 
 from tests.e2e.conftest import PHONE, OpenPage
@@ -21,7 +22,7 @@ def site(shared_site: Site) -> Site:
     return shared_site
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def api(site: Site) -> AsyncIterator[PollApi]:
     async with api_of(site) as api:
         yield api

@@ -9,8 +9,7 @@ import pytest
 
 from tests.e2e.conftest import SiteBackend, StartSite
 from tests.e2e.harness import ROOT, wait_until
-from tests.replay.test_preflib import BURLINGTON, DEBIAN
-from tests.replay.test_replay_ballots import FIRST_PREFERENCES
+from tests.replay.elections import DEBIAN, REPLAYED
 from tests.sizes import sized
 
 
@@ -30,6 +29,7 @@ def finished(process: subprocess.Popen[str]) -> str:
     return printed
 
 
+FIRST_RATE = sized(short="200", long="0")  # the short election would be over before the kill
 BACKENDS = [
     "embedded",
     *sized(short=[], long=[pytest.param("servers", marks=pytest.mark.servers)]),
@@ -37,32 +37,35 @@ BACKENDS = [
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_burlington_killed_half_way_ends_on_the_totals_of_the_election(
+def test_an_election_killed_half_way_ends_on_its_totals(
     backend: SiteBackend, start_site: StartSite
 ) -> None:
     site = start_site(backend, processes=2 if backend == "servers" else 1)
     with httpx.Client(base_url=f"{site.url}/api/v1/polls/", trust_env=False) as api:
-        options = list(FIRST_PREFERENCES)
+        options = list(REPLAYED.first_preferences)
         poll = api.post("", json={"question": "Who?", "options": options}).json()
 
         def results() -> dict[str, Any]:
             answer: dict[str, Any] = api.get(f"{poll['id']}/results/").json()
             return answer
 
-        arguments = (str(BURLINGTON), "--poll", poll["code"], "--rate", "0")
-        with replay(*arguments, "--url", site.url) as first:
+        arguments = (str(REPLAYED.file), "--poll", poll["code"])
+        with replay(*arguments, "--rate", FIRST_RATE, "--url", site.url) as first:
             try:
-                wait_until(lambda: results()["version"] > 1000, what="1,000 votes", timeout_secs=60)
+                some = REPLAYED.votes // 9
+                wait_until(
+                    lambda: results()["version"] > some, what=f"{some} votes", timeout_secs=60
+                )
             finally:
                 first.kill()
-        assert results()["version"] < 8976
-        printed = finished(replay(*arguments, "--url", site.processes[-1].url))
-        assert "acknowledged 8,976" in printed
+        assert results()["version"] < REPLAYED.votes
+        printed = finished(replay(*arguments, "--rate", "0", "--url", site.processes[-1].url))
+        assert f"acknowledged {REPLAYED.votes:,}" in printed
         assert "refused 0" in printed
         final = results()
-    assert (final["version"], final["voters"]) == (8976, 8976)
+    assert (final["version"], final["voters"]) == (REPLAYED.votes, REPLAYED.votes)
     named = {option["text"]: final["counts"][str(option["id"])] for option in poll["options"]}
-    assert named == FIRST_PREFERENCES
+    assert named == REPLAYED.first_preferences
 
 
 def test_a_ranked_poll_is_created_and_decided(start_site: StartSite) -> None:

@@ -9,15 +9,17 @@ import pytest
 from tests.e2e.clients import apis_of, check_agreement, screens_on
 from tests.e2e.conftest import SiteBackend, StartSite
 from tests.e2e.harness import ROOT, Server
-from tests.replay.test_preflib import BURLINGTON
-from tests.replay.test_replay_ballots import FIRST_PREFERENCES
+from tests.replay.elections import REPLAYED
 from tests.sizes import sized
 
 VOTES = sized(short=150, long=400)
 SCREENS = sized(short=50, long=200)
-SITES = [
+ALIKE = [
     pytest.param("servers", ["uvicorn", "uvicorn"], marks=pytest.mark.servers, id="uvicorn x2"),
     pytest.param("servers", ["daphne", "daphne"], marks=pytest.mark.servers, id="daphne x2"),
+]
+SITES = [
+    *sized(short=[], long=ALIKE),  # the hall below has two alike as well
     pytest.param("servers", ["uvicorn", "daphne"], marks=pytest.mark.servers, id="one of each"),
     pytest.param("embedded", ["uvicorn"], id="uvicorn embedded"),
     pytest.param("embedded", ["daphne"], id="daphne embedded"),
@@ -58,20 +60,20 @@ async def test_every_screen_follows_to_the_last_vote(
 async def test_a_hall_of_screens_follows_a_real_election(start_site: StartSite) -> None:
     site = start_site(processes=2)
     async with apis_of(site) as apis:
-        poll = await apis[0].create(question="Who?", options=list(FIRST_PREFERENCES))
+        poll = await apis[0].create(question="Who?", options=list(REPLAYED.first_preferences))
         async with screens_on(site, poll, each=SCREENS // 2) as screens:
             replay = await asyncio.create_subprocess_exec(
-                *(sys.executable, "manage.py", "replay_ballots", str(BURLINGTON)),
+                *(sys.executable, "manage.py", "replay_ballots", str(REPLAYED.file)),
                 *("--poll", poll["code"], "--rate", "0", "--url", site[1].url),
                 cwd=ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
             printed = (await replay.communicate())[0].decode()
-            assert "acknowledged 8,976" in printed
+            assert f"acknowledged {REPLAYED.votes:,}" in printed
             results = await check_agreement(site, apis, poll, screens)
-            assert results["version"] == results["voters"] == 8976
+            assert results["version"] == results["voters"] == REPLAYED.votes
             named = {one["text"]: results["counts"][str(one["id"])] for one in poll["options"]}
-            assert named == FIRST_PREFERENCES
+            assert named == REPLAYED.first_preferences
             assert max(screen.results_a_second() for screen in screens) <= 10.5
             assert min(len(screen.frames) for screen in screens) > 5

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 import asgi
 from tests.polls.people import Json, Person, Site
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.above_databases]
 
 # Every endpoint that has to do with a poll, and a body for it; those that change most, last.
 OF_A_POLL: dict[str, Json | None] = {

@@ -1,17 +1,13 @@
 """PrefLib files: real ones read exactly, written ones read back, broken ones refused by line."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.preflib import Order, PrefLibError, PrefLibFile, Ranking, parse_preflib, read_preflib
-
-ROOT = Path(__file__).resolve().parents[2]
-BURLINGTON = ROOT / "replay" / "data" / "burlington-2009-mayor.toi"
-DEBIAN = ROOT / "tests" / "data" / "debian-2010-leader.soi"
+from tests.replay.elections import DEBIAN, LEADER, MAYOR, Election
 
 HEADER = """\
 # TITLE: Lunch
@@ -27,22 +23,15 @@ def lunch(*rows: str, header: str = HEADER) -> PrefLibFile:
     return parse_preflib((header + "\n".join(rows) + "\n").encode())
 
 
-def test_burlington_has_the_first_preferences_of_the_election() -> None:
-    file = read_preflib(BURLINGTON)
+@pytest.mark.parametrize("election", [MAYOR, LEADER], ids=lambda election: election.title)
+def test_an_election_has_its_first_preferences(election: Election) -> None:
+    file = read_preflib(election.file)
     first = Counter(ballot.first_preference() for ballot in file.ballots())
     named = {file.alternatives[index - 1]: n for index, n in first.items() if index is not None}
-    assert file.title == "2009 Burlington Mayoral Election"
-    assert file.voters == 8980
-    assert first[None] == 4
-    assert sum(named.values()) == 8976
-    assert named == {
-        "Kurt Wright": 2951,
-        "Bob Kiss": 2585,
-        "Andy Montroll": 2063,
-        "Dan Smith": 1306,
-        "Write-In": 36,
-        "James Simpson": 35,
-    }
+    assert file.title == election.title
+    assert file.voters == election.votes + election.without_one
+    assert first[None] == election.without_one
+    assert named == election.first_preferences
 
 
 def test_debian_is_read_without_ties() -> None:

@@ -15,18 +15,11 @@ from django.core.management.base import CommandError
 from replay.caster import Report
 from replay.pace import Pace
 from replay.progress import Progress
+from tests.replay.elections import DEBIAN, REPLAYED, ROOT
 from tests.replay.fake_polls import FakePolls, running
-from tests.replay.test_preflib import BURLINGTON, DEBIAN, HEADER, ROOT
+from tests.replay.test_preflib import HEADER
 
 LUNCH = ["Soup", "Salad: green", "Bread"]
-FIRST_PREFERENCES = {
-    "Kurt Wright": 2951,
-    "Bob Kiss": 2585,
-    "Andy Montroll": 2063,
-    "Dan Smith": 1306,
-    "Write-In": 36,
-    "James Simpson": 35,
-}
 
 
 @pytest.fixture
@@ -44,19 +37,29 @@ def replay(file: Path, polls: FakePolls, *args: str) -> str:
 
 
 @pytest.mark.slow
-def test_burlington_ends_on_the_first_preferences_of_the_election() -> None:
+def test_an_election_ends_on_its_first_preferences() -> None:
     with running(FakePolls([])) as polls:
-        printed = replay(BURLINGTON, polls)
-    assert polls.counts() == FIRST_PREFERENCES
-    assert polls.created[0]["question"] == "2009 Burlington Mayoral Election"
+        printed = replay(REPLAYED.file, polls)
+    votes, (leader, most) = REPLAYED.votes, next(iter(REPLAYED.first_preferences.items()))
+    assert polls.counts() == REPLAYED.first_preferences
+    assert polls.created[0]["question"] == REPLAYED.title
     assert polls.created[0]["kind"] == "single"
-    assert "acknowledged 8,976 (8,976 new, 0 repeated), refused 0" in printed
-    assert "8,980 ballots, 4 without a first preference" in printed
+    assert f"acknowledged {votes:,} ({votes:,} new, 0 repeated), refused 0" in printed
+    assert f"{votes + REPLAYED.without_one:,} ballots" in printed
     assert "owner-key" in printed
     assert "K7QM2X" in printed
     assert f"{polls.url}/dashboard" in printed
-    assert "2,951  Kurt Wright" in printed
+    assert f"{most:,}  {leader}" in printed
     assert not polls.cookies
+
+
+def test_ballots_without_a_first_preference_are_counted_apart(tmp_path: Path) -> None:
+    file = tmp_path / "ties.toi"
+    file.write_text(HEADER + "3: 1,2\n2: {1,2},3\n")
+    with running(FakePolls(LUNCH)) as polls:
+        printed = replay(file, polls, "--poll", "K7QM2X")
+    assert "5 ballots, 2 without a first preference" in printed
+    assert len(polls.votes) == 3
 
 
 def test_ranked_ballots_are_sent_whole_or_up_to_their_first_tie() -> None:
