@@ -22,15 +22,16 @@ class PollApi:
         body = {"question": "Which colour?", "options": ["Red", "Green", "Blue"]} | fields
         return self._object(await self.http.post("/api/v1/polls/", json=body))
 
-    async def send_vote(self, poll: Json, choice: int, *, voter: str) -> httpx.Response:
-        """One vote as it is answered; `voter` may be any word, the same word is the same voter."""
+    async def send_vote(self, poll: Json, choice: int | Json, *, voter: str) -> httpx.Response:
+        """One vote as it is answered, for an option or by a whole ballot; `voter` may be any word,
+        the same word is the same voter."""
         return await self.http.post(
             f"/api/v1/polls/{poll['id']}/votes/",
-            json={"choices": [choice]},
+            json={"choices": [choice]} if isinstance(choice, int) else choice,
             headers={"Idempotency-Key": voter},
         )
 
-    async def vote(self, poll: Json, choice: int, *, voter: str) -> Json:
+    async def vote(self, poll: Json, choice: int | Json, *, voter: str) -> Json:
         """An acknowledged vote: `vote`, `voter_token`, `results`."""
         return self._object(await self.send_vote(poll, choice, voter=voter))
 

@@ -19,6 +19,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -46,6 +47,7 @@ class Backend:
     fast: bool
     folder: Path
     missing: str = ""
+    left_out: int = 0
     stack: ExitStack = field(default_factory=ExitStack)
 
 
@@ -155,12 +157,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if not wanted(item)]
         items[:] = [item for item in items if wanted(item)]
         config.hook.pytest_deselected(items=left_out)
+        backend.left_out = len(left_out)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = len(left_out)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=_is_short)  # long ones first, so that the workers end together
 
 
 def _is_short(item: pytest.Item) -> bool:
     return not any(item.get_closest_marker(name) for name in ("e2e", "chaos", "slow"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist's first process hears of its workers what they left out; all have left out the same."""
+    node.config.stash[BACKEND].left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    backend = config.stash[BACKEND]
+    if backend.left_out:
+        why = "slow or in need of servers" if backend.fast else "without a database or `servers`"
+        terminalreporter.write_line(f"left out here: {backend.left_out} tests, {why}")
 
 
 def _is_fast(item: pytest.Item) -> bool:

@@ -23,5 +23,6 @@ class Kind(NamedTuple):
 
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# Those that are registered and have their part; one without lives over REST and sockets alone.
+# Those that are registered and have their part; one without lives over REST and sockets alone,
+# and its polls have no pages.
 KINDS = {name: Kind(name) for name in kinds.KINDS if (_TEMPLATES / Kind(name).template).is_file()}

@@ -34,6 +34,16 @@ def _page(request: HttpRequest, name: str, *later: str, **context: Any) -> HttpR
     return render(request, f"web/{name}.html", context)
 
 
+def _poll_page(
+    request: HttpRequest, name: str, poll: Any, *later: str, **context: Any
+) -> HttpResponse:
+    """A page of one poll; a poll of a kind without pages has one, 404, that says so."""
+    kind = KINDS.get(poll.kind)
+    if kind is None:
+        return render(request, "web/no_pages.html", status=404)
+    return _page(request, name, kind.module, *later, poll=poll, **context)
+
+
 def _poll(code: str) -> Any:
     try:
         return get_poll(code)
@@ -60,7 +70,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def vote(request: HttpRequest, code: str) -> HttpResponse:
     poll = _poll(code)
     sign_in = ["sign_in"] if poll.voter_policy == "account" else []
-    return _page(request, "vote", KINDS[poll.kind].module, *sign_in, poll=poll)
+    return _poll_page(request, "vote", poll, *sign_in)
 
 
 @require_safe
@@ -74,9 +84,7 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     origins = ["'self'"]
     if overlay or embed:
         origins += [*embed_origins(), *poll.embed_origins]
-    response = _page(
-        request, "live", KINDS[poll.kind].module, poll=poll, overlay=overlay, embed=embed
-    )
+    response = _poll_page(request, "live", poll, overlay=overlay, embed=embed)
     response.headers["Content-Security-Policy"] = policy(origins)
     return response
 
@@ -85,7 +93,7 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
 @gzip_page
 def manage(request: HttpRequest, code: str) -> HttpResponse:
     poll = _poll(code)
-    response = _page(request, "manage", KINDS[poll.kind].module, poll=poll)
+    response = _poll_page(request, "manage", poll)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -37,6 +37,7 @@ from polls.models import Poll
 from polls.results.reader import PollQuery, reader
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
+from polls.rules.refusals import Refusal
 from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
 from polls.voting.vote import Cast
@@ -165,11 +166,9 @@ class VotesView(APIView):
         operation_id="votes_cast",
         responses={201: VoteAnswerSerializer, 200: VoteAnswerSerializer},
         refuses=(
-            errors.Malformed, errors.VoterRequired, errors.InvalidToken,
-            errors.InvalidVoterCode, errors.PollNotFound, errors.PollNotOpen, errors.PollClosed,
-            errors.AlreadyVoted, errors.TooLarge, errors.UnsupportedMediaType,
-            errors.InvalidOption, errors.TooFewChoices, errors.TooManyChoices,
-            errors.DuplicateChoices,
+            errors.VoterRequired, errors.InvalidToken, errors.InvalidVoterCode,
+            errors.PollNotFound, errors.TooLarge, errors.UnsupportedMediaType,
+            *(errors.BY_CODE[refusal] for refusal in Refusal),
         ),
         request=VoteRequestSerializer,
         parameters=[schema.REF, schema.IDEMPOTENCY_KEY],

@@ -34,8 +34,8 @@ class Visibility(StrEnum):
 class PollState(NamedTuple):
     """What must be known of a poll to decide a vote and to show its tally.
 
-    `counts` has a key for every option ("1", "2", …); `stars` is the histogram of a
-    rating poll, five numbers an option, else None. `revision` rises with every act and
+    `counts` has a key for every option ("1", "2", …); `stars` is the kind's histogram, None
+    where it has none. `revision` rises with every act and
     edit of the owner, `version` with every vote event; both are raised under the poll's
     lock, so (epoch, version, revision) orders all states of a poll.
     """

@@ -4,11 +4,11 @@ import { drawFrame, element } from "./page.mjs";
 import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 
-import { poll, samples } from "./polls.mjs";
+import { poll as fruit, samples } from "./polls.mjs";
 
 const js = "../../web/static/web/js";
 const { ballotParts, protocol, resultsParts } = await import(`${js}/kinds/protocol.js`);
-const { kindNames, kindOfPage, loadKind, stayWithKind } = await import(`${js}/kinds/registry.js`);
+const { hasPages, kindNames, kindOfPage, loadKind, stayWithKind } = await import(`${js}/kinds/registry.js`);
 
 const typeOf = (value) => (Array.isArray(value) ? "array" : typeof value);
 
@@ -18,11 +18,18 @@ function has(parts, made) {
   }
 }
 
+const inFront = ["In front: Pear, ", "Final result: Pear, "];
+
 const isText = (text) => typeof text === "string" && text.trim() !== "" && !text.includes("%(");
 
 describe("the registry", () => {
   it("has a sample for every kind", () => {
-    assert.deepEqual(kindNames, Object.keys(samples));
+    assert.deepEqual(kindNames.toSorted(), Object.keys(samples).sort(), "see tests/js/polls.mjs");
+  });
+
+  it("knows which polls the pages can show", () => {
+    for (const kind of kindNames) assert.ok(hasPages({ kind }));
+    for (const kind of ["", "toString", undefined]) assert.ok(!hasPages({ kind }));
   });
 
   it("gives a page the kind of its poll, and starts it again when the poll has another", async () => {
@@ -41,7 +48,7 @@ describe("the registry", () => {
 for (const name of kindNames) {
   describe(`a ${name} poll`, async () => {
     const kind = await loadKind(name);
-    const { vote, lines, empty, results } = samples[name];
+    const { vote, lines, empty, results, poll = fruit, standing = inFront } = samples[name];
     const places = () => ({ drawing: element(), steps: element() });
 
     it("says everything that the protocol asks for", () => {
@@ -104,8 +111,9 @@ for (const name of kindNames) {
 
     it("says how it stands in one sentence, also while nobody has voted", () => {
       assert.equal(kind.summary(poll, empty), "0 voters");
-      assert.match(kind.summary(poll, results), /^In front: Pear, .+\. \d+ voters\.$/);
-      assert.match(kind.summary(poll, { ...results, final: true }), /^Final result: Pear, /);
+      const sentences = [results, { ...results, final: true }].map((given) => kind.summary(poll, given));
+      sentences.forEach((text, n) => assert.ok(isText(text) && text.startsWith(standing[n]), text));
+      assert.match(sentences[0], /\. \d+ voters\.$/);
     });
 
     it("gives a small picture no more than it has room for", () => {

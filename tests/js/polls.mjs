@@ -5,13 +5,17 @@ export const poll = {
   options: [{ id: 1, text: "Apple" }, { id: 2, text: "Pear" }, { id: 3, text: "Plum" }],
 };
 
-export const tally = (counts, more = {}) => ({
-  counts, voters: Object.values(counts).reduce((sum, count) => sum + count, 0), final: false, ...more,
-});
+// Of voters who chose one option each.
+export const tally = (counts, more = {}) => {
+  const votes = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return { counts, votes, voters: votes, final: false, ...more };
+};
 
 export const nobody = tally({ 1: 0, 2: 0, 3: 0 });
 
-// What each kind is tried with: a complete vote, what it says, and results that Pear leads.
+// What each kind is tried with: a complete vote, what it says, results without a vote, and results
+// that Pear leads. Where that does not fit, a sample brings a `poll` of its own, and `standing`:
+// what the sentence about its results begins with, before the close and after.
 export const samples = {
   single: {
     vote: { choices: [2] }, lines: ["Pear"], empty: nobody,
@@ -36,7 +40,7 @@ export const samples = {
     vote: { ratings: { 1: 2, 2: 5 } }, lines: ["Apple: 2 of 5", "Pear: 5 of 5"],
     empty: { ...nobody, means: { 1: null, 2: null, 3: null }, distribution: {} },
     results: {
-      counts: { 1: 2, 2: 1, 3: 0 }, voters: 2, final: false,
+      ...tally({ 1: 2, 2: 1, 3: 0 }), voters: 2,
       means: { 1: 2.5, 2: 5, 3: null },
       distribution: { 1: [0, 1, 1, 0, 0], 2: [0, 0, 0, 0, 1], 3: [0, 0, 0, 0, 0] },
     },

@@ -16,7 +16,11 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 import asgi
+from polls.rules.kinds import KINDS
+from tests.polls.kinds.ballots import two_bodies
+from tests.polls.kinds.states import option_texts
 from tests.polls.people import Json, Person, Site
+from tests.polls.tallies import tallies_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.above_databases]
 
@@ -75,13 +79,10 @@ VOTING = "POST api/v1/polls/<str:ref>/votes/"
 RESULTS = "GET api/v1/polls/<str:ref>/results/"
 # After this the owner's key is another one.
 ENDS_IT = {"POST api/v1/polls/<str:ref>/rotate-key/"}
-TALLY_FIELDS = {"counts", "votes", "rounds", "winner", "means", "distribution", "condorcet_winner"}
 
 ADA, BOB, EVE = 0, 1, 2
-BALLOTS: dict[str, list[list[Json]]] = {
-    "single": [
-        [{"choices": [choice]} for choice in choices] for choices in ((1, 1, 2), (1, 2, 2))
-    ],
+# For kinds whose results can differ in more than what one of three voted.
+CHOSEN_BALLOTS: dict[str, list[list[Json]]] = {
     "multiple": [
         [{"choices": choices} for choices in ballots]
         for ballots in (([1, 2], [1, 2], [2, 3]), ([1, 2], [2, 3], [1, 3]))
@@ -94,6 +95,14 @@ BALLOTS: dict[str, list[list[Json]]] = {
         [{"ratings": {"1": stars}} for stars in row] for row in ((5, 5, 1), (5, 1, 2))
     ],
 }  # fmt: skip
+
+
+def ballots_of(kind: str) -> list[list[Json]]:
+    """Of three voters; the first one votes alike in both polls."""
+    if kind in CHOSEN_BALLOTS:
+        return CHOSEN_BALLOTS[kind]
+    one, other = two_bodies(kind)
+    return [[one, one, other], [one, other, other]]
 
 
 def endpoints() -> Iterator[str]:
@@ -129,10 +138,10 @@ class Twins:
         self.people = [site.person() for _ in range(3)]
         self.kind = kind
         self.polls = [
-            self.owner.make_poll("A", "B", "C", kind=kind, vote_change=True, **rules)
+            self.owner.make_poll(options=option_texts(kind), kind=kind, vote_change=True, **rules)
             for _ in range(2)
         ]
-        for poll, ballots in zip(self.polls, BALLOTS[kind], strict=True):
+        for poll, ballots in zip(self.polls, ballots_of(kind), strict=True):
             for person, ballot in zip(self.people, ballots, strict=True):
                 answer = person.post(f"/api/v1/polls/{poll['id']}/votes/", ballot)
                 assert answer.status_code == 201
@@ -147,7 +156,7 @@ class Twins:
             path = "/" + re.sub("<str:(ref|code)>", poll["code"], route)
             body = OF_A_POLL[endpoint]
             if endpoint.endswith("votes/") and method == "POST":
-                body = BALLOTS[self.kind][0][ADA]
+                body = ballots_of(self.kind)[0][ADA]
             headers = self.owner.key_of(poll) if as_owner else None
             given.append(viewer.request(method, path, json=body, headers=headers))
         return given
@@ -163,17 +172,6 @@ class Twins:
         if "svg" in answer.headers.get("content-type", ""):
             text = "a QR code of the address"
         return answer.status_code, answer.headers.get("etag"), text
-
-
-def tallies_in(answer: Any) -> list[str]:
-    """Where a JSON answer names a tally: fields that are there and not null."""
-    if isinstance(answer, list):
-        return [found for one in answer for found in tallies_in(one)]
-    if not isinstance(answer, dict):
-        return []
-    own = [name for name, value in answer.items() if name in TALLY_FIELDS and value is not None
-           and not isinstance(value, str)]  # fmt: skip
-    return own + [found for value in answer.values() for found in tallies_in(value)]
 
 
 def check_nothing_is_given_away(
@@ -193,19 +191,19 @@ def check_nothing_is_given_away(
 def test_an_outsider_learns_nothing(site: Site, visibility: str) -> None:
     # Who votes is no outsider any more.
     but = VOTING if visibility == "after_vote" else ""
-    for kind in BALLOTS:
+    for kind in KINDS:
         twins = Twins(site, kind, results_visibility=visibility)
         check_nothing_is_given_away(twins, site.person(), but=but)
 
 
 @pytest.mark.parametrize("visibility", ["after_close", "owner"])
 def test_a_voter_learns_nothing_before_the_time(site: Site, visibility: str) -> None:
-    for kind in BALLOTS:
+    for kind in KINDS:
         twins = Twins(site, kind, results_visibility=visibility)
         check_nothing_is_given_away(twins, twins.people[ADA])
 
 
-@pytest.mark.parametrize("kind", BALLOTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_below_min_voters_not_even_the_owner_learns_anything(site: Site, kind: str) -> None:
     twins = Twins(site, kind, min_voters=5)
     check_nothing_is_given_away(twins, twins.people[ADA])
@@ -223,7 +221,7 @@ def test_a_vote_of_another_epoch_entitles_nobody(site: Site) -> None:
     twins = Twins(site, "single", results_visibility="after_vote")
     for poll in twins.polls:
         twins.owner.act(poll, "reset")
-    for poll, ballots in zip(twins.polls, BALLOTS["single"], strict=True):
+    for poll, ballots in zip(twins.polls, ballots_of("single"), strict=True):
         for person, ballot in zip(twins.people[BOB:], ballots[BOB:], strict=True):
             person.post(f"/api/v1/polls/{poll['id']}/votes/", ballot)
     check_nothing_is_given_away(twins, twins.people[ADA], but=VOTING)
@@ -240,7 +238,7 @@ ENTITLED = [
 ]
 
 
-@pytest.mark.parametrize("kind", BALLOTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_entitled_are_shown_what_differs(site: Site, kind: str) -> None:
     """So that the tests above could have seen it."""
     for visibility, who in ENTITLED:

@@ -13,8 +13,12 @@ from typing import Any
 import orjson
 import pytest
 
+from polls.rules.kinds import KINDS
 from realtime import frames
 from tests.poll_api import Json, PollApi, owner_headers
+from tests.polls.kinds.ballots import two_bodies
+from tests.polls.kinds.states import option_texts
+from tests.polls.tallies import tallies_in
 from tests.realtime.asgi_socket import AsgiSocket
 
 pytestmark = pytest.mark.slow
@@ -22,8 +26,6 @@ pytestmark = pytest.mark.slow
 MAY_SHOW_A_TALLY = {"snapshot", "results"}
 SHOWS_NONE = {"poll", "pong", "error"}
 NO_FRAMES = {"encode"}
-LEFT, RIGHT = [1, 1, 2], [1, 2, 2]
-TALLY_FIELDS = {"results", "counts", "votes", "rounds", "winner", "means", "distribution"}
 
 
 def test_every_frame_is_looked_at() -> None:
@@ -35,9 +37,16 @@ def test_every_frame_is_looked_at() -> None:
     assert made == MAY_SHOW_A_TALLY | SHOWS_NONE | NO_FRAMES
 
 
-async def make_twins(api: PollApi, **rules: Any) -> list[tuple[Json, list[int]]]:
-    fields = {"vote_change": True, **rules}
-    return [(await api.create(**fields), choices) for choices in (LEFT, RIGHT)]
+async def make_twins(
+    api: PollApi, kind: str = "single", **rules: Any
+) -> list[tuple[Json, list[Json]]]:
+    """Two polls, and the ballots of three voters for each."""
+    one, other = two_bodies(kind)
+    fields = {"kind": kind, "options": option_texts(kind), "vote_change": True, **rules}
+    return [
+        (await api.create(**fields), ballots)
+        for ballots in ([one, one, other], [one, other, other])
+    ]
 
 
 def seen(poll: Json, frame: Json) -> str:
@@ -45,11 +54,6 @@ def seen(poll: Json, frame: Json) -> str:
     text = orjson.dumps(frame).decode().replace(poll["id"], "ID").replace(poll["code"], "CODE")
     text = re.sub(r'"watching":[12]\b', '"watching":…', text)
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
-
-
-def tallies_in(frame: Json) -> list[str]:
-    own = [name for name in frame if name in TALLY_FIELDS and isinstance(frame[name], dict | int)]
-    return own + (tallies_in(frame["poll"]) if isinstance(frame.get("poll"), dict) else [])
 
 
 class Watched:
@@ -74,7 +78,7 @@ class Watched:
 
 
 async def live_through_everything(
-    api: PollApi, poll: Json, choices: list[int], headers: Mapping[str, str] | None = None
+    api: PollApi, poll: Json, ballots: list[Json], headers: Mapping[str, str] | None = None
 ) -> list[Json]:
     """Votes, a change, a retraction, every act and edit; what a socket was sent meanwhile.
 
@@ -83,19 +87,19 @@ async def live_through_everything(
     watched, owners = Watched(poll, headers), Watched(poll, owner_headers(poll))
     async with owners.socket, watched.socket:
         await watched.until("snapshot")
-        for voter, choice in zip("bcd", choices, strict=True):
-            await api.vote(poll, choice, voter=voter)
+        for voter, ballot in zip("bcd", ballots, strict=True):
+            await api.vote(poll, ballot, voter=voter)
             await watched.take_all()
         while True:
             shown = await owners.until("results")
-            if shown["version"] >= len(choices):
+            if shown["version"] >= len(ballots):
                 break
         await watched.take_all()
         for act in ("pause", "open", "reset"):
             await api.act(poll, act)
             await watched.until("poll")
             await watched.take_all()
-        await api.vote(poll, choices[-1], voter="b")
+        await api.vote(poll, ballots[-1], voter="b")
         await api.change(poll, question="Which colour really?")
         await watched.until("poll")
         while (await owners.until("results"))["version"] != 1:
@@ -109,15 +113,15 @@ async def live_through_everything(
     return watched.frames
 
 
-@pytest.mark.parametrize("kind", ["single", "ranked"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "owner"])
 async def test_a_stranger_is_sent_the_same_with_any_votes(
     api: PollApi, visibility: str, kind: str
 ) -> None:
     seen_frames = []
-    for poll, choices in await make_twins(api, results_visibility=visibility, kind=kind):
-        sent = await live_through_everything(api, poll, choices)
-        assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
+    for poll, ballots in await make_twins(api, kind, results_visibility=visibility):
+        sent = await live_through_everything(api, poll, ballots)
+        assert [frame for frame in sent if tallies_in(frame) or frame.get("results")] == []
         assert {frame["type"] for frame in sent} == {"snapshot", "poll", "pong", "error"}
         seen_frames.append([seen(poll, frame) for frame in sent])
     assert seen_frames[0] == seen_frames[1]
@@ -126,11 +130,11 @@ async def test_a_stranger_is_sent_the_same_with_any_votes(
 @pytest.mark.parametrize("visibility", ["after_close", "owner"])
 async def test_a_voter_is_sent_no_more_than_a_stranger(api: PollApi, visibility: str) -> None:
     seen_frames = []
-    for poll, choices in await make_twins(api, results_visibility=visibility):
+    for poll, ballots in await make_twins(api, results_visibility=visibility):
         token = (await api.vote(poll, 1, voter="a"))["voter_token"]
         headers = {"Cookie": f"voter={token}"}
-        sent = await live_through_everything(api, poll, choices, headers)
-        assert [tallies_in(frame) for frame in sent if tallies_in(frame)] == []
+        sent = await live_through_everything(api, poll, ballots, headers)
+        assert [frame for frame in sent if tallies_in(frame) or frame.get("results")] == []
         seen_frames.append([seen(poll, frame) for frame in sent])
     assert seen_frames[0] == seen_frames[1]
 

@@ -10,6 +10,7 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from polls.services import create_poll
+from tests.polls.kinds.states import option_texts
 from web.kinds import KINDS
 
 ASSET = re.compile(r'(?:href|src)="/static/([^"]+)"')
@@ -34,7 +35,7 @@ def compressed_bytes(path: Path) -> int:
 def test_a_first_visit_stays_within_its_budget(
     client: Client, page: str, kind: str, most_bytes: int, language: str
 ) -> None:
-    poll, _ = create_poll(question="Which?", options=["This", "That"], kind=kind, max_choices=1)
+    poll, _ = create_poll(question="?", options=option_texts(kind, 2), kind=kind, max_choices=1)
     html = client.get(page.format(code=poll.code), headers={"Accept-Language": language}).content
     name = {"/": "start", "/p/{code}/": "vote", "/p/{code}/live/": "live"}[page]
     messages = client.get(f"/words/{name}/{language}.js").content

@@ -8,6 +8,9 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 import web
+from polls.services import create_poll
+from tests.e2e.scenes import SCENES
+from tests.polls.kinds import recipe
 from web.kinds import KINDS
 from web.messages import messages_of
 from web.modules import may_run, runs
@@ -91,6 +94,34 @@ def test_a_template_part_has_a_tile_with_the_kind_and_what_it_is(kind: object) -
         named = re.search(r'data-fields="([^"]+)"', group)
         assert named
         assert f'"{named[1]}"' in (MODULES / f"kinds/{name}.js").read_text()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["", "live/", "manage/"])
+def test_a_poll_of_a_kind_without_pages_says_so(client: Client, page: str) -> None:
+    with recipe.carried_out():
+        poll, _ = create_poll(question="How was it?", options=[], kind=recipe.NAME)
+        answer = client.get(f"/p/{poll.code}/{page}")
+        assert answer.status_code == 404
+        assert "No page for this poll" in answer.content.decode()
+        assert client.get(f"/p/{poll.code}/qr.svg").status_code == 200
+        assert client.get("/").status_code == 200
+        assert recipe.NAME not in client.get("/new/").content.decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_a_picture_of_its_ballot_and_of_its_results(kind: str) -> None:
+    paths = [scene.path for scene in SCENES]
+    for page in ("", "live/"):
+        assert f"/p/{{{kind}[code]}}/{page}" in paths, "tests/e2e/scenes.py"
+
+
+def test_no_field_that_is_typed_into_is_hidden() -> None:
+    """A label stands for a radio or a checkbox, and for nothing else."""
+    css = "".join(path.read_text() for path in (WEB / "static").rglob("*.css"))
+    hidden = re.findall(r"^([^{}]*\binput\b[^{}]*)\{[^}]*opacity: 0;", css, re.MULTILINE)
+    assert hidden
+    assert [selector for selector in hidden if "[type=" not in selector] == []
 
 
 def test_the_create_page_offers_every_kind_once_and_chooses_the_first(client: Client) -> None:

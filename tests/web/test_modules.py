@@ -11,6 +11,7 @@ from django.test import Client
 
 import web
 from polls.services import create_poll
+from tests.polls.kinds.states import option_texts
 from web.kinds import KINDS
 from web.storage import ModuleStaticFilesStorage
 
@@ -77,8 +78,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_a_page_of_a_poll_preloads_exactly_what_it_runs(
     client: Client, page: str, kind: str, policy: str
 ) -> None:
+    options = option_texts(kind, 2)
     poll, _ = create_poll(
-        question="Which?", options=["A", "B"], kind=kind, max_choices=1, voter_policy=policy
+        question="Which?", options=options, kind=kind, max_choices=1, voter_policy=policy
     )
     later = {f"kinds/{kind}"}
     if page == "vote" and policy == "account":

@@ -19,6 +19,7 @@ class ChoicesKind(Kind):
     ballot_schema: ClassVar[JsonSchema] = {
         "choices": {"type": "array", "items": {"type": "integer", "minimum": 1}}
     }
+    vote_columns: ClassVar[tuple[str, ...]] = ("choices",)
 
     def read(self, state: PollState, body: Mapping[str, Any]) -> list[int]:
         """The choices, in their order."""
@@ -45,6 +46,9 @@ class ChoicesKind(Kind):
         for choice in marks:
             counts[str(choice)] += sign
         tally.votes += sign * len(marks)
+
+    def vote_cells(self, marks: Marks) -> tuple[object, ...]:
+        return (" ".join(map(str, marks)),)
 
 
 def _malformed() -> BallotError:

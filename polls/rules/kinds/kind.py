@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 # each option id. Two ballots that mean the same have equal marks.
 Marks = list[int] | list[str] | dict[str, int]
 JsonSchema = Mapping[str, Any]
+# Properties that are there for all kinds, and no kind's: of a vote's body and the recorded vote,
+# and of the results object.
+BALLOT_FIELDS = frozenset(("voter_code", "poll", "seq", "epoch", "cast_at"))
+RESULT_FIELDS = frozenset(
+    (
+        *("poll", "epoch", "version", "status", "final", "voters", "votes", "counts", "withheld"),
+        *("as_of", "type", "watching"),
+    )
+)
 
 
 class FieldError(ValueError):
@@ -64,15 +73,17 @@ class Kind(ABC):
     """One kind of poll.
 
     Attributes:
-        name: what the API and the database call it; 8 characters at most, never changed.
+        name: what the API and the database call it; 8 small letters at most, never changed.
         options_min, options_max: how many options such a poll has; 0 and 0 where voters
             bring the answers.
-        is_sum: a tally is nothing but one sum an option, so that votes can be added to totals
-            that are not known: the engine's fast lane. Not so with a histogram or no options.
+        is_sum: `count` adds whole numbers, 1 or more, to `votes` and `counts` and does nothing
+            else, so that votes can be added to totals that are not known: the engine's fast lane.
+            Say False of a histogram, and of a kind that may have no options.
         needs_ballots: results need every ballot, and come from `counter`.
         ballot_schema: the properties, in OpenAPI, that a ballot adds to a vote's body, and to
-            the recorded vote.
-        results_schema: the properties that the kind adds to the results object.
+            the recorded vote. None of `BALLOT_FIELDS`; a name that another kind has means the same.
+        results_schema: the properties that the kind adds to the results object, all of them
+            always. None of `RESULT_FIELDS`; a name that another kind has means the same.
         result_columns: header of the exported results, one cell each in `result_rows`.
         vote_columns: of the marks among the exported votes, one cell each in `vote_cells`.
     """
@@ -85,7 +96,7 @@ class Kind(ABC):
     ballot_schema: ClassVar[JsonSchema]
     results_schema: ClassVar[JsonSchema] = {}
     result_columns: ClassVar[tuple[str, ...]] = ("option", "text", "count")
-    vote_columns: ClassVar[tuple[str, ...]] = ("choices",)
+    vote_columns: ClassVar[tuple[str, ...]]
 
     # The poll itself, when it is made or edited
 
@@ -153,7 +164,8 @@ class Kind(ABC):
 
     @abstractmethod
     def marks_json(self, marks: Marks) -> dict[str, Any]:
-        """Recorded marks as voters see them: a part of the recorded vote."""
+        """Recorded marks as voters see them: a part of the recorded vote, with no other
+        properties than `ballot_schema` has."""
 
     # The tally
 
@@ -165,7 +177,9 @@ class Kind(ABC):
     def count(self, tally: Tally, marks: Marks, sign: int) -> None:
         """Count one ballot in (`sign` 1) or out (-1): `votes`, `counts`, `stars`; not `voters`.
 
-        With `is_sum`, `tally.counts` may lack options, which then count from 0.
+        `votes` is how many of the ballot's marks count, 1 or more; what they weigh, as points
+        and stars do, is in `counts` or `stars`. With `is_sum`, `tally.counts` may lack options,
+        which then count from 0.
         """
 
     # Results
@@ -195,9 +209,9 @@ class Kind(ABC):
         for option, count in results["counts"].items():
             yield (int(option), texts.get(int(option), ""), count)
 
+    @abstractmethod
     def vote_cells(self, marks: Marks) -> tuple[object, ...]:
         """The cells of one vote below `vote_columns`."""
-        return (" ".join(map(str, marks)),)
 
     def bars(self, results: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Bar]:
         """The bars of the report. Arguments as for `result_rows`."""

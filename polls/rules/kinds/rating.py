@@ -37,6 +37,7 @@ class Rating(Kind):
         },
     }
     result_columns: ClassVar[tuple[str, ...]] = ("option", "text", "count", "mean")
+    vote_columns: ClassVar[tuple[str, ...]] = ("choices",)
 
     def read(self, state: PollState, body: Mapping[str, Any]) -> dict[str, int]:
         """The ratings, in the order of the options."""

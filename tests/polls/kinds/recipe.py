@@ -1,4 +1,7 @@
-"""docs/adding-a-kind.md carried out: its code blocks, in its order, as it says."""
+"""docs/adding-a-kind.md carried out: its blocks of Python, in its order, as it says.
+
+Those marked ```` ```python ````; what is only to be read there is marked `py`.
+"""
 
 import re
 import sys

@@ -10,10 +10,17 @@ from polls.rules.tally import Tally
 OPTIONS = 4
 
 
+def option_texts(name: str, options: int = OPTIONS) -> list[str]:
+    """So many options, or as many of them as the kind may have."""
+    kind = kind_of(name)
+    number = min(max(options, kind.options_min), kind.options_max)
+    return [f"Option {option + 1}" for option in range(number)]
+
+
 def state_of_kind(name: str, *, options: int = OPTIONS, **fields: Any) -> PollState:
     """With so many options, or as many of them as the kind may have, and no votes."""
     kind = kind_of(name)
-    number = min(max(options, kind.options_min), kind.options_max)
+    number = len(option_texts(name, options))
     at_least, at_most = kind.choice_bounds(number, None, None)
     tally = Tally.empty(name, range(1, number + 1))
     state = PollState(

@@ -2,8 +2,8 @@
 
 import json
 import random
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -15,8 +15,10 @@ from polls.models import Poll
 from polls.results.results_json import results_of
 from polls.rules.ballot import BallotError, Marks, read_ballot, slot_of
 from polls.rules.kinds import KINDS, NAME_CHARACTERS, register
-from polls.rules.kinds.kind import FieldError, Kind
+from polls.rules.kinds.kind import BALLOT_FIELDS, RESULT_FIELDS, FieldError, JsonSchema, Kind
+from polls.rules.kinds.multiple import Multiple
 from polls.rules.poll import PollState, Status
+from polls.rules.refusals import Refusal
 from polls.rules.tally import Tally, count_ballots
 from tests.polls.kinds import recipe
 from tests.polls.kinds.ballots import BODIES, Body
@@ -78,12 +80,38 @@ def test_its_name_fits_the_column_and_is_its_own(kind: Kind) -> None:
 
 def test_what_it_says_of_itself_agrees(kind: Kind) -> None:
     assert 0 <= kind.options_min <= kind.options_max <= 50
-    assert not RESULTS_OF_ALL & set(kind.results_schema)
-    assert not {"poll", "seq", "epoch", "cast_at", "voter_code"} & set(kind.ballot_schema)
+    assert len(kind.vote_columns) > 0
     if kind.is_sum:
         assert kind.options_min > 0
         assert kind.empty_stars(["1", "2"]) is None
     json.dumps([kind.ballot_schema, kind.results_schema])
+
+
+def test_all_know_its_name_and_fields_to_be_its_own() -> None:
+    assert RESULTS_OF_ALL <= RESULT_FIELDS
+
+    class Taken(Multiple):
+        name: ClassVar[str] = "taken"
+        results_schema: ClassVar[JsonSchema] = {"counts": {"type": "object"}}
+
+    class Reserved(Multiple):
+        name: ClassVar[str] = "reserved"
+        ballot_schema: ClassVar[JsonSchema] = {"seq": {"type": "integer"}}
+
+    class Ambiguous(Multiple):
+        name: ClassVar[str] = "unclear"
+        ballot_schema: ClassVar[JsonSchema] = {"choices": {"type": "string"}}
+
+    class Shouted(Multiple):
+        name: ClassVar[str] = "Multi-2"
+
+    for kind, why in (
+        (Taken(), "counts"), (Reserved(), "seq"), (Ambiguous(), "single"), (Shouted(), "Multi-2"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=why):
+            register(kind)
+        assert kind.name not in KINDS
+    assert "seq" in BALLOT_FIELDS
 
 
 def test_only_a_kind_that_needs_ballots_counts_them(kind: Kind) -> None:
@@ -147,6 +175,56 @@ def test_a_valid_ballot_is_read_shown_and_read_again(kind: Kind, data: st.DataOb
     assert orjson.loads(orjson.dumps(marks)) == marks
     assert "\\u0000" not in json.dumps(marks)
     assert slot_of(state, shown) == slot_of(state, body)
+
+
+def slips(value: Any) -> Iterator[Any]:
+    """The same JSON, but for one number that is no whole one, or one option's number written
+    otherwise: what JavaScript and Python take for equal."""
+    if type(value) is int:
+        yield from (float(value), str(value), True if value == 1 else None)
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from ([*value[:place], slip, *value[place + 1 :]] for slip in slips(one))
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from (value | {key: slip} for slip in slips(one))
+            if key.isdigit():
+                yield {f"0{name}" if name == key else name: it for name, it in value.items()}
+
+
+def backwards(value: Any) -> Any:
+    """The same JSON, its objects' properties in another order."""
+    if isinstance(value, dict):
+        return {key: backwards(one) for key, one in reversed(value.items())}
+    return value
+
+
+@given(st.data())
+def test_marks_have_one_form_only(kind: Kind, data: st.DataObject) -> None:
+    state = state_of_kind(kind.name)
+    body = data.draw(BODIES[kind.name])
+    marks = read_ballot(state, body)
+    assert json.dumps(read_ballot(state, backwards(body))) == json.dumps(marks)
+    for slip in slips(body):
+        with pytest.raises(BallotError):
+            read_ballot(state, slip)
+
+
+@given(st.data())
+def test_a_ballot_is_held_to_the_poll_s_bounds(kind: Kind, data: st.DataObject) -> None:
+    """Where it may have several marks: `min_choices` and `max_choices` count them."""
+    state = state_of_kind(kind.name)
+    marks = read_ballot(state, data.draw(BODIES[kind.name]))
+    if kind.most_choices(len(state.counts)) == 1:
+        return
+    bounded = state._replace(min_choices=2, max_choices=2)
+    if len(marks) == 2:
+        assert read_ballot(bounded, kind.marks_json(marks)) == marks
+        return
+    with pytest.raises(BallotError) as caught:
+        read_ballot(bounded, kind.marks_json(marks))
+    few = len(marks) < 2
+    assert caught.value.refusal == (Refusal.TOO_FEW_CHOICES if few else Refusal.TOO_MANY_CHOICES)
 
 
 @given(st.data())
@@ -213,6 +291,14 @@ def test_ballots_counted_in_and_out_in_any_order_leave_no_trace(
     assert tally == Tally.empty(kind.name, options_of(state))
 
 
+@given(st.data())
+def test_the_votes_of_a_ballot_are_marks_of_it(kind: Kind, data: st.DataObject) -> None:
+    state = state_of_kind(kind.name)
+    marks = read_ballot(state, data.draw(BODIES[kind.name]))
+    tally = count_ballots(kind.name, options_of(state), [marks])
+    assert 1 <= tally.votes <= len(marks)
+
+
 @pytest.mark.parametrize("kind", SUM_KINDS, indirect=True)
 @given(st.data())
 def test_a_sum_can_be_added_to_totals_that_are_not_known(kind: Kind, data: st.DataObject) -> None:
@@ -223,7 +309,10 @@ def test_a_sum_can_be_added_to_totals_that_are_not_known(kind: Kind, data: st.Da
     for marks in added:
         addition.add(kind.name, marks)
     for option, number in addition.counts.items():
+        assert type(number) is int
+        assert number > 0
         tally.counts[option] += number
+    assert addition.stars is None
     tally.voters += addition.voters
     tally.votes += addition.votes
     assert tally == count_ballots(kind.name, options_of(state), [*before, *added])

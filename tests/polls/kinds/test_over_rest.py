@@ -6,33 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import find
 from openapi_schema_validator import OAS31Validator
 
 from polls.recount import recount_poll
-from polls.rules.ballot import read_ballot
 from polls.rules.kinds.kind import Kind
-from tests.polls.kinds.ballots import BODIES, Body
-from tests.polls.kinds.states import OPTIONS, state_of_kind
+from tests.polls.kinds.ballots import Body, two_bodies
+from tests.polls.kinds.states import OPTIONS, option_texts
 from tests.polls.people import Json, Person, Site, field_errors, refusal
 
 
 def make_poll(owner: Person, kind: Kind, **fields: Any) -> Json:
-    number = min(max(OPTIONS, kind.options_min), kind.options_max)
-    options = [f"Option {option + 1}" for option in range(number)]
-    return owner.make_poll(kind=kind.name, options=options, **fields)
-
-
-def two_bodies(kind: Kind) -> tuple[Body, Body]:
-    """Two votes that are not the same, of one slot."""
-    state = state_of_kind(kind.name)
-    one = find(BODIES[kind.name], lambda body: True)
-    marks = read_ballot(state, one)
-    other = find(
-        BODIES[kind.name],
-        lambda body: read_ballot(state, body) != marks and kind.slot(body) == kind.slot(one),
-    )
-    return one, other
+    return owner.make_poll(kind=kind.name, options=option_texts(kind.name), **fields)
 
 
 def cast(person: Person, poll: Json, body: Body) -> Any:
@@ -64,7 +48,7 @@ def test_it_is_made_voted_on_shown_and_exported(
     schema = outsider.get("/api/schema/", {"Accept": "application/json"}).json()
     poll = make_poll(owner, kind)
     assert poll["kind"] == kind.name
-    one, other = two_bodies(kind)
+    one, other = two_bodies(kind.name)
 
     first = cast(voter, poll, one)
     assert first.status_code == 201, first.text
@@ -99,7 +83,7 @@ def test_a_vote_may_be_changed_and_the_poll_reset_and_recounted(
     kind: Kind, site: Site, owner: Person, voter: Person, neighbour: Person
 ) -> None:
     poll = make_poll(owner, kind, vote_change=True)
-    one, other = two_bodies(kind)
+    one, other = two_bodies(kind.name)
     cast(voter, poll, one)
     cast(neighbour, poll, one)
     alike = owner.results(poll)
@@ -125,7 +109,7 @@ def test_the_first_votes_of_many_are_counted_once_each(
     kind: Kind, site: Site, owner: Person
 ) -> None:
     poll = make_poll(owner, kind)
-    for body in two_bodies(kind) * 3:
+    for body in two_bodies(kind.name) * 3:
         assert cast(site.person(), poll, body).status_code == 201
     assert owner.results(poll)["voters"] == 6
     assert recount_poll(UUID(poll["id"])) == []
@@ -135,7 +119,7 @@ def test_its_numbers_are_withheld_while_they_could_be_one_voter_s(
     kind: Kind, site: Site, owner: Person
 ) -> None:
     poll = make_poll(owner, kind, min_voters=2)
-    one, other = two_bodies(kind)
+    one, other = two_bodies(kind.name)
     for _ in range(kind.most_votes(len(poll["options"]))):
         shown = cast(site.person(), poll, one).json()["results"]
         assert (shown["withheld"], shown["votes"], shown["counts"]) == (True, None, None)
@@ -178,11 +162,10 @@ def test_a_poll_without_votes_may_become_one_and_cease_to_be_one(
 ) -> None:
     poll = owner.make_poll("Option 1", "Option 2", "Option 3", "Option 4", kind=other)
     path, key = f"/api/v1/polls/{poll['id']}/", owner.key_of(poll)
-    number = min(OPTIONS, kind.options_max)
-    options = [f"Option {option + 1}" for option in range(number)]
+    options = option_texts(kind.name)
     changed = owner.patch(path, {"kind": kind.name, "options": options}, key)
     assert changed.status_code == 200, changed.text
-    assert cast(voter, poll, two_bodies(kind)[0]).status_code == 201
+    assert cast(voter, poll, two_bodies(kind.name)[0]).status_code == 201
     assert kind.results_schema.keys() <= owner.results(poll).keys()
     owner.act(poll, "reset")
     options = [f"Option {option + 1}" for option in range(OPTIONS)]

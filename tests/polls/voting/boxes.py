@@ -14,6 +14,7 @@ from polls.voting.committer import commit
 from polls.voting.first_votes import ADD_FIRST_VOTES
 from polls.voting.vote import Cast, Outcome
 from tests.polls.elsewhere import elsewhere
+from tests.polls.kinds.states import option_texts
 
 CODES = [f"CODE-{number}" for number in range(4)]
 # So often is a connection asked for before an event loop gets one of its own.
@@ -22,9 +23,12 @@ _ENOUGH = 20
 
 def make_poll(kind: str = "single", policy: str = "device") -> Poll:
     poll, _ = services.create_poll(
-        question="?", options=["Red", "Green", "Blue"], kind=kind, voter_policy=policy,
-        vote_change=True, max_choices=1 if kind == "single" else 3,
-    )  # fmt: skip
+        question="?",
+        options=option_texts(kind),
+        kind=kind,
+        voter_policy=policy,
+        vote_change=True,
+    )
     for number, code in enumerate(CODES[:-1] if policy == "code" else []):
         poll.voter_codes.create(voter=voter_key_of_code(poll.id, code), number=number)
     return poll

@@ -19,6 +19,8 @@ from polls.rules.poll import PollState
 from polls.voting import committer, sql
 from polls.voting.committer import commit, record_votes
 from polls.voting.vote import Cast, Outcome, StoredVote
+from tests.polls.kinds.ballots import some_bodies
+from tests.polls.kinds.states import option_texts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -349,14 +351,15 @@ def test_no_vote_is_counted_after_the_close() -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_the_tally_equals_a_recount_after_anything(kind: str) -> None:
-    poll = make_poll(kind=kind, max_choices=1 if kind == "single" else 3, vote_change=True)
+    poll = make_poll(kind=kind, options=option_texts(kind), vote_change=True)
+    bodies = some_bodies(kind, 20)
     order = random.Random(kind)
     expected: dict[str, Any] = {}
     for _ in range(12):
         batch = []
         for _ in range(10):
             name = order.choice("abcdefgh")
-            body = None if order.random() < 0.2 else random_body(kind, order)
+            body = None if order.random() < 0.2 else order.choice(bodies)
             batch.append(Cast(poll.id, device(name), body))
         for one, outcome in zip(batch, record_votes(batch), strict=True):
             if outcome.verdict == Verdict.RETRACTED:
@@ -364,15 +367,9 @@ def test_the_tally_equals_a_recount_after_anything(kind: str) -> None:
             elif outcome.error is None:
                 assert outcome.vote is not None
                 expected[one.identity.device] = outcome.vote.marks
+    assert expected
     poll.refresh_from_db()
     assert_exact(poll, voters=len(expected), version=poll.version)
-
-
-def random_body(kind: str, order: random.Random) -> dict[str, Any]:
-    chosen = order.sample([1, 2, 3], 1 if kind == "single" else order.randint(1, 3))
-    if kind == "rating":
-        return {"ratings": {str(option): order.randint(1, 5) for option in chosen}}
-    return {"choices": chosen}
 
 
 def test_earlier_votes_of_many_polls_are_all_found() -> None:

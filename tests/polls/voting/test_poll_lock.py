@@ -21,9 +21,12 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.refs import PollRef
 from polls.rules.deciding import Verdict
+from polls.rules.kinds import KINDS
 from polls.rules.poll import PollState
 from polls.voting.committer import record_votes
 from polls.voting.vote import Cast, Outcome
+from tests.polls.kinds.ballots import some_bodies
+from tests.polls.kinds.states import option_texts
 
 pytestmark = [
     pytest.mark.servers,
@@ -34,15 +37,14 @@ pytestmark = [
 WRITERS = 4
 BATCHES = 25  # of each writer
 VOTERS = 12
+BALLOTS = {kind: some_bodies(kind, 20) for kind in KINDS}
 DEADLINE_SECS = 60.0
 
 
 def make_poll(kind: str) -> Poll:
-    most = 1 if kind == "single" else 3
-    poll, _ = services.create_poll(
-        question="?", options=["a", "b", "c"], kind=kind, vote_change=True, max_choices=most
-    )
-    return poll
+    return services.create_poll(
+        question="?", options=option_texts(kind), kind=kind, vote_change=True
+    )[0]
 
 
 def device(name: object) -> Identity:
@@ -51,14 +53,7 @@ def device(name: object) -> Identity:
 
 def random_cast(chance: random.Random, poll: Poll) -> Cast:
     """A vote, a changed vote or a retraction of one of a dozen voters."""
-    body: dict[str, object] | None
-    if chance.random() < 0.2:
-        body = None
-    elif poll.kind == "rating":
-        body = {"ratings": {str(number): chance.randint(1, 5) for number in (1, 2, 3)}}
-    else:
-        size = 1 if poll.kind == "single" else chance.randint(1, 3)
-        body = {"choices": chance.sample([1, 2, 3], size)}
+    body = None if chance.random() < 0.2 else chance.choice(BALLOTS[poll.kind])
     ref: PollRef = poll.id if chance.random() < 0.5 else poll.code
     return Cast(ref, device(chance.randrange(VOTERS)), body)
 
@@ -167,7 +162,7 @@ class Storm:
 
 
 def polls_of_every_kind() -> list[Poll]:
-    return [make_poll(kind) for kind in ("single", "multiple", "ranked", "rating")]
+    return [make_poll(kind) for kind in KINDS]
 
 
 def test_a_storm_of_batches_leaves_every_tally_exact() -> None:
@@ -262,7 +257,7 @@ def test_a_close_waits_for_the_votes_that_came_before_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(selectors, "lock_states", gate.lock_states)
 
     assert close_during_a_vote(gate, poll) is None
-    assert Poll.objects.get(id=poll.id).counts == {"1": 1, "2": 0, "3": 0}
+    assert Poll.objects.get(id=poll.id).counts == {"1": 1, "2": 0, "3": 0, "4": 0}
     assert recount_poll(poll.id) == []
 
 

@@ -4,7 +4,7 @@ import "./page_frame.js";
 import { listPolls } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { gettext, votersText } from "./i18n.js";
-import { loadKind } from "./kinds/registry.js";
+import { hasPages, loadKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 
 const SHOWN = 5;
@@ -13,7 +13,8 @@ const BARS_EACH = 3;
 const box = $("#open-polls");
 
 try {
-  const { results: polls } = await listPolls({ status: "open" });
+  const { results: listed } = await listPolls({ status: "open" });
+  const polls = listed.filter(hasPages);
   box.replaceChildren(...polls.slice(0, SHOWN).map(card));
   if (!polls.length) {
     box.replaceChildren(h("p", { class: "quiet" }, gettext("No open polls just now. Yours could be the first.")));
@@ -49,6 +50,7 @@ function card(poll) {
       return;
     }
     setText(voters, votersText(results.voters));
+    if (!hasPages(poll)) return;
     const kind = await loadKind(poll.kind);
     if (newest !== results) return;
     const leading = kind.leading(poll, results, BARS_EACH);
@@ -69,7 +71,7 @@ function card(poll) {
   feed.addEventListener("results", ({ detail }) => draw(detail));
   feed.addEventListener("poll", ({ detail }) => {
     poll = detail;
-    article.hidden = poll.status !== "open";
+    article.hidden = poll.status !== "open" || !hasPages(poll);
   });
   feed.start();
   return article;

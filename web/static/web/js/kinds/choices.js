@@ -1,8 +1,11 @@
 // What kinds share whose voters choose among options: results as bars, one an option, and the
 // sentence about the leaders. A kind overrides what differs.
 //
-// Of such a kind bars.js asks besides: figure, leaders, wonText, tableHead, tableCells, and
-// `extra` where something more is drawn beside each bar.
+// Of such a kind bars.js asks besides:
+//
+//   figure(poll, results, id) → {share: 0 to 1, main: text, side: text, rank: number}
+//   leaders(poll, results)    → [option id]
+//   wonText, tableHead, tableCells, and `extra` where something more is drawn beside each bar
 
 import { Bars, hueOf, resultsTable } from "../bars.js";
 import { h, icon } from "../dom.js";

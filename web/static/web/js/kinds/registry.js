@@ -12,6 +12,9 @@ const modules = {
 
 export const kindNames = Object.keys(modules);
 
+// Whether the pages can show a poll: a kind may live over REST and sockets alone.
+export const hasPages = (poll) => kindNames.includes(poll.kind);
+
 // → a promise of a kind.
 export const loadKind = async (name) => (await modules[name]()).default;
 
