@@ -59,7 +59,10 @@ def guarded(application: Application) -> Application:
         except errors.PollError as error:
             await respond_problem(send, error, response_headers(request))
             return
-        await application(scope, receive, send)
+        try:
+            await application(scope, receive, send)
+        except errors.RequestTimeout as error:  # past an application that reads the body itself
+            await respond_problem(send, error, response_headers(request))
 
     return wrapped
 
@@ -93,7 +96,7 @@ def _announces_body(request: RawRequest) -> bool:
 
 
 def _in_time(receive: Any) -> Any:
-    """A `receive` that says the client has gone when the body is not whole in time."""
+    """A `receive` that raises RequestTimeout when the body is not whole in time."""
     deadline: float | None = asyncio.get_running_loop().time() + settings.REQUEST_SECONDS
 
     async def receive_in_time() -> dict[str, Any]:
@@ -102,7 +105,7 @@ def _in_time(receive: Any) -> Any:
             async with asyncio.timeout_at(deadline):
                 message: dict[str, Any] = await receive()
         except TimeoutError:
-            return {"type": "http.disconnect"}
+            raise errors.RequestTimeout from None
         if not message.get("more_body"):
             deadline = None
         return message

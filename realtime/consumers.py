@@ -113,6 +113,7 @@ class PollConsumer(_BareConsumer):
             line=wire.line_of(self.base_send),
             on_cut=self._give_up,
         )
+        wire.when_ended(self.base_send, self.watcher.stop)
         try:
             self.room = await self.hub.join(ref)
             with suppress(InvalidToken):  # a stale cookie counts as none

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode as StandardCode
@@ -23,6 +24,7 @@ PIECE_BYTES = 4 * 1024
 _MESSAGES_WAITING = 100
 _DISCARDED_BYTES = 256 * 1024
 _FAREWELL_SECONDS = 5.0
+_PONG = b"\x8a"
 
 
 class BoundedSocket(WebSocketsSansIOProtocol):
@@ -35,7 +37,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._discarded = 0
         self._second = 0
         self._controls_in_second = 0
+        self._when_ended: list[Callable[[], None]] = []
         self._when_gone: list[Callable[[], None]] = []
+
+    def on_ended(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when a bound ends the socket: nothing may be written after."""
+        self._when_ended.append(callback)
 
     def on_gone(self, callback: Callable[[], None]) -> None:
         """Have `callback` called once the transport is gone; now, if it is."""
@@ -46,7 +53,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        callbacks, self._when_gone = self._when_gone, []
+        callbacks, self._when_gone, self._when_ended = self._when_gone, [], []
         for callback in callbacks:
             callback()
 
@@ -64,7 +71,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         """Close for a client that breaks a bound; what it still sends is thrown away."""
         if self._is_over:
             return
-        self._is_over = True
+        self._be_over()
         metrics.CLOSED.labels(int(code)).inc()
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
@@ -86,9 +93,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self.transport.write_eof()
 
     def handle_ping(self) -> None:
-        pongs = b"".join(self.conn.data_to_send())
+        """Send the newest pong of those that wait, which answers all pings (RFC 6455, 5.5.3)."""
+        waiting = self.conn.data_to_send()
+        pongs = [one for one in waiting if one.startswith(_PONG)]
+        others = [one for one in waiting if not one.startswith(_PONG)]
         if self._is_one_more() and self.writable.is_set():
-            self.transport.write(pongs)
+            self.transport.write(b"".join((*pongs[-1:], *others)))
 
     def handle_pong(self, event: Frame) -> None:
         if self._is_one_more():
@@ -118,6 +128,25 @@ class BoundedSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        if self._is_over:
+            raise ClientDisconnected
+        await super().send(message)
+
+    def handle_parser_exception(self) -> None:
+        """Close for frames that are none. Before the handshake no frame may say so."""
+        self._be_over()
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+        else:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            self.transport.abort()
+
+    def _be_over(self) -> None:
+        self._is_over = True
+        for callback in self._when_ended:
+            callback()
 
     def _is_text(self) -> bool:
         try:

@@ -74,6 +74,13 @@ def line_of(send: Any) -> Line | None:
     return Line(connection) if type(connection) in _KNOWN else None
 
 
+def when_ended(send: Any, callback: Callable[[], None]) -> None:
+    """Have `callback` called when the server itself ends the socket: write nothing after."""
+    connection = getattr(send, "__self__", None)
+    if isinstance(connection, BoundedSocket):
+        connection.on_ended(callback)
+
+
 def when_gone(send: Any, callback: Callable[[], None]) -> None:
     """Have `callback` called once the TCP connection is gone; now, under a server that does not
     say when."""

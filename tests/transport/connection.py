@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -90,8 +90,15 @@ class Wire:
     def __init__(self, application: Application | None = None, peer: str = "192.0.2.1") -> None:
         self.seen: list[tuple[str, str, dict[bytes, bytes], bytes]] = []
         self.plain = guarded(self._keep)
-        config = Config(application or self.plain, http=BoundedHTTP, ws=BoundedSocket,
-                        access_log=False, log_config=None, lifespan="off")  # fmt: skip
+        config = Config(
+            application or self.plain,
+            http=BoundedHTTP,
+            ws=BoundedSocket,
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            lifespan="off",
+        )
         config.load()
         self.state = ServerState()
         self.loop = asyncio.get_running_loop()
@@ -131,11 +138,6 @@ class Wire:
             self.transport.protocol.data_received(piece)
             await self.settle()
         return self
-
-    async def send_split(self, data: bytes, ends: Iterable[int]) -> "Wire":
-        """The same, cut at these places."""
-        places = [0, *sorted(ends), len(data)]
-        return await self.send(*(data[a:b] for a, b in zip(places, places[1:], strict=False)))
 
     async def settle(self) -> None:
         for _ in range(TURNS):

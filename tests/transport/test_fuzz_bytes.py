@@ -89,7 +89,8 @@ async def play(seed: int, seen: Counter[str]) -> None:
             connection.transport.protocol.data_received(piece)
             for _ in range(chance.choice((0, 3, 10))):
                 await asyncio.sleep(0)
-    await connection.settle()
+    for _ in range(10):
+        await connection.settle()
     seen[f"{connection.statuses[-1] if connection.statuses else 'nothing'}"] += 1
     is_socket = connection.transport.protocol is not connection.http
     await connection.after(FUTURE_SECONDS)
