@@ -240,8 +240,11 @@ class BoundedHTTP(HttpToolsProtocol):
         connection, self.connection = self.connection, None
         super().handle_websocket_upgrade()
         protocol = self.transport.get_protocol()
+        # A cycle with this object, and 3 KB for as long as the socket lives.
+        self.parser = None  # type: ignore[assignment]
         if connection is None:
             return
+        connection.on_timeout = connection.transport.abort
         connection.waiting_since = 0.0
         connection.is_socket = True
         release = running_connections(self.loop).release
@@ -266,8 +269,10 @@ class BoundedHTTP(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        is_own = not self._in_head and cycle is not None  # the request whose body is at fault
-        if not self._is_responding():
+        is_own = not self._in_head and not self._is_whole  # its head came, its body is at fault
+        if is_own and cycle.response_complete:
+            self.transport.close()
+        elif not self._is_responding():
             self._respond_and_close(refusal)
         elif is_own and cycle is self._running and not cycle.response_started:
             cycle.disconnected = True

@@ -215,6 +215,16 @@ async def test_a_request_that_takes_too_long_gets_408(wire: MakeWire, start: byt
     assert (await connection.after(30)).transport.is_aborted
 
 
+async def test_a_request_that_was_answered_is_not_answered_again(wire: MakeWire) -> None:
+    connection = await wire().send(POST + b"content-length: 9999999\r\n\r\n", b"x")
+    assert connection.statuses == [413]
+    assert (await connection.after(21)).statuses == [413]
+    assert connection.transport.is_closed
+    connection = await wire().send(POST + CHUNKED, b"41000\r\n" + b"x" * 0x41000, b"zz\r\n")
+    assert connection.statuses == [413]
+    assert connection.transport.is_closed
+
+
 @pytest.mark.parametrize("idle", [[], [b"\r\n"], [b"\r\n"] * 50])
 async def test_a_connection_without_a_request_is_dropped(wire: MakeWire, idle: list[bytes]) -> None:
     connection = await wire().send(*idle)
