@@ -132,12 +132,15 @@ class BoundedHTTP(HttpToolsProtocol):
             connection.waiting_since = self.loop.time()
         if self._in_head:
             self._head_fed += size
-            if self._head_fed > _HEADER_BYTES + _LINE_BYTES + PIECE_BYTES:
+            too_long = self._head_fed > _HEADER_BYTES + _LINE_BYTES + PIECE_BYTES
+            if too_long or len(self.headers) > _HEADERS:
                 self._refuse(_headers_too_large())
         else:
             self._silent += size
             if self._silent > _SILENT_BYTES:
                 self._refuse(_malformed("framing"))
+            elif self.cycle.response_complete:
+                self._discard(size)
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -147,7 +150,8 @@ class BoundedHTTP(HttpToolsProtocol):
     # The parser's callbacks
 
     def on_message_begin(self) -> None:
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope[BOUNDED] = True  # type: ignore[literal-required]
         self._is_whole = False
@@ -162,19 +166,16 @@ class BoundedHTTP(HttpToolsProtocol):
                 f"At most {_LINE_BYTES} bytes are taken.")))  # fmt: skip
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # a trailer: never taken for a header
-            return
         name = name.lower()
-        headers = self.headers
-        if len(headers) >= _HEADERS:
-            self._stop(_headers_too_large())
         if name in _LOOKED_AT:
             self._look_at(name, value)
-        headers.append((name, value))
+        self.headers.append((name, value))  # counted once a piece: see _count_unfinished
 
     def _look_at(self, name: bytes, value: bytes) -> None:
         if name == b"host":
             self._hosts += 1
+        elif not self._in_head:  # a trailer
+            return
         elif name == b"expect":
             self.expect_100_continue = value.lower() == b"100-continue"
         else:
@@ -183,31 +184,33 @@ class BoundedHTTP(HttpToolsProtocol):
                 self._stop(_malformed("transfer_encoding"))
 
     def on_headers_complete(self) -> None:
-        if self._head_fed and _size(self.headers) > _HEADER_BYTES:
+        headers = self.headers
+        if len(headers) > _HEADERS or (self._head_fed and _size(headers) > _HEADER_BYTES):
             self._stop(_headers_too_large())
-        if not self._is_plain_http():
+        if (self._hosts != 1 or self._codings) and not self._is_plain_http():
             self._stop(_malformed("version_or_host"))
         if len(self.pipeline) >= _QUEUED:
             self._stop(_malformed("pipelining", "Too many requests at once."))
-        if self.parser.should_upgrade() and self._should_upgrade():
-            if any(len(n) + len(v) > _UPGRADE_LINE_BYTES for n, v in self.headers):
+        is_upgrade = self.parser.should_upgrade()
+        if is_upgrade and self._should_upgrade():
+            if any(len(n) + len(v) > _UPGRADE_LINE_BYTES for n, v in headers):
                 self._stop(_headers_too_large())
             if self._is_responding():
                 self._stop(_malformed("pipelining"))
         super().on_headers_complete()
         self._in_head = False
+        if not is_upgrade:  # what comes now are trailers, which are never taken for headers
+            self.headers = []
 
     def _is_plain_http(self) -> bool:
-        """Exactly one Host in HTTP/1.1, as RFC 9112 asks; nothing chunked in 1.0; nothing else."""
+        """One Host in HTTP/1.1, as RFC 9112 asks, and at most one in 1.0, with nothing chunked."""
         version = self.parser.get_http_version()
         if version == "1.1":
             return self._hosts == 1
-        return version == "1.0" and self._hosts <= 1 and not self._codings
+        return bool(version == "1.0" and self._hosts <= 1 and not self._codings)
 
     def on_body(self, body: bytes) -> None:
         self._silent = 0
-        if self.cycle.response_complete:
-            self._discard(len(body))
         super().on_body(body)
 
     def on_chunk_header(self) -> None:

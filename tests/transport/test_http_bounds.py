@@ -111,7 +111,7 @@ async def test_300_000_repeated_headers_cost_no_time(wire: MakeWire) -> None:
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no Host"),
         pytest.param(GET + b"host: evil.example\r\n\r\n", id="two Hosts"),
         pytest.param(b"GET /\r\n\r\n", id="HTTP/0.9"),
-        pytest.param(b"GET / HTTP/2.0\r\nhost: localhost\r\n\r\n", id="HTTP/2.0"),
+        pytest.param(b"GET / HTTP/2.0\r\n\r\n", id="HTTP/2.0"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 preface"),
         pytest.param(b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n", id="CONNECT"),
         pytest.param(b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n", id="bytes in the address"),
