@@ -130,6 +130,8 @@ class BoundedHTTP(HttpToolsProtocol):
         connection = self.connection
         if connection is not None and not connection.waiting_since:
             connection.waiting_since = self.loop.time()
+        if not self._has_begun:  # blank lines
+            return
         if self._in_head:
             self._head_fed += size
             too_long = self._head_fed > _HEADER_BYTES + _LINE_BYTES + PIECE_BYTES
