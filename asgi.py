@@ -28,13 +28,18 @@ from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import RateLimits, unlimited  # noqa: E402
-from livepoll.request_guard import guarded  # noqa: E402
+from livepoll.request_guard import guarded, guarded_socket  # noqa: E402
+from livepoll.transport.http_protocol import BoundedHTTP  # noqa: E402
 from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
 from polls.http.vote import cast_vote  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
 from realtime.memory import freeze_startup_objects  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
+from realtime.socket_protocol import BoundedSocket  # noqa: E402
+
+# The last two are Uvicorn's to use: `--http asgi:BoundedHTTP --ws asgi:BoundedSocket`.
+__all__ = ["BoundedHTTP", "BoundedSocket", "application"]
 
 limited = RateLimits() if settings.RATE_LIMITS else unlimited
 
@@ -63,7 +68,7 @@ def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitabl
 application = ProtocolTypeRouter(
     {
         "http": http_application,
-        "websocket": limited(websocket_application),
+        "websocket": guarded_socket(limited(websocket_application)),
         "lifespan": lifespan,
     }
 )

@@ -38,6 +38,10 @@ ARGUMENTS: dict[Server, tuple[str, ...]] = {
 }
 
 
+# Its own protocol classes, which another application does without.
+BOUNDED = ("--http", "asgi:BoundedHTTP", "--ws", "asgi:BoundedSocket")
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How much of everything: for figures, with --quick or --smallest to see that all works."""
@@ -235,13 +239,16 @@ class Stage:
         those given."""
         folder = self.folder / f"site-{time.monotonic_ns()}"
         folder.mkdir()
+        arguments = ARGUMENTS[server]
+        if server == "uvicorn" and app == "asgi:application":
+            arguments += BOUNDED
         web = [
             WebProcess(
                 log=folder / f"web-{number}.log",
                 env=env,
                 server=server,
                 app=app,
-                arguments=ARGUMENTS[server],
+                arguments=arguments,
                 ready_path=ready_path,
             )
             for number in range(processes)

@@ -99,8 +99,14 @@ for _name, _rate in (
         limits.parse(_rate)
     except ValueError:
         raise ImproperlyConfigured(f'{_name} must be like "20/minute", not {_rate}.') from None
+# Bounds, not rates: RATE_LIMITS=off leaves them as they are. A hall of 5,000 phones behind one
+# address has 5,200 sockets, and browsers keep up to six connections besides for a while.
+MAX_CONNECTIONS: int = env.int("MAX_CONNECTIONS", default=60_000)
+MAX_CONNECTIONS_PER_ADDRESS: int = env.int("MAX_CONNECTIONS_PER_ADDRESS", default=40_000)
 MAX_SOCKETS: int = env.int("MAX_SOCKETS", default=50_000)
-MAX_SOCKETS_PER_ADDRESS: int = env.int("MAX_SOCKETS_PER_ADDRESS", default=5_000)
+MAX_SOCKETS_PER_ADDRESS: int = env.int("MAX_SOCKETS_PER_ADDRESS", default=15_000)
+REQUEST_SECONDS: int = env.int("REQUEST_SECONDS", default=20)
+RESPONSE_SECONDS: int = env.int("RESPONSE_SECONDS", default=30)
 SOCKET_FRAMES_PER_SECOND: int = env.int("SOCKET_FRAMES_PER_SECOND", default=10)
 SLOW_SOCKET_SECONDS: int = env.int("SLOW_SOCKET_SECONDS", default=10)
 
@@ -116,8 +122,12 @@ for _name, _value in (
     ("BALLOT_BOX_CAPACITY", BALLOT_BOX_CAPACITY),
     ("BALLOT_BOX_BATCH", BALLOT_BOX_BATCH),
     ("WEB_PROCESSES", WEB_PROCESSES),
+    ("MAX_CONNECTIONS", MAX_CONNECTIONS),
+    ("MAX_CONNECTIONS_PER_ADDRESS", MAX_CONNECTIONS_PER_ADDRESS),
     ("MAX_SOCKETS", MAX_SOCKETS),
     ("MAX_SOCKETS_PER_ADDRESS", MAX_SOCKETS_PER_ADDRESS),
+    ("REQUEST_SECONDS", REQUEST_SECONDS),
+    ("RESPONSE_SECONDS", RESPONSE_SECONDS),
     ("SOCKET_FRAMES_PER_SECOND", SOCKET_FRAMES_PER_SECOND),
     ("SLOW_SOCKET_SECONDS", SLOW_SOCKET_SECONDS),
 ):

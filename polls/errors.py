@@ -122,6 +122,12 @@ class NotAcceptable(PollError):
     title = "This server answers in JSON."
 
 
+class RequestTimeout(PollError):
+    status = 408
+    code = "request_timeout"
+    title = "The request did not arrive in time."
+
+
 class PollNotOpen(PollError):
     status = 409
     code = "poll_not_open"
@@ -170,6 +176,12 @@ class TooLarge(PollError):
     title = "The body is too large."
 
 
+class URITooLong(PollError):
+    status = 414
+    code = "uri_too_long"
+    title = "The address is too long."
+
+
 class UnsupportedMediaType(PollError):
     status = 415
     code = "unsupported_media_type"
@@ -204,6 +216,12 @@ class RateLimited(PollError):
     status = 429
     code = "rate_limited"
     title = "Too many requests."
+
+
+class HeadersTooLarge(PollError):
+    status = 431
+    code = "headers_too_large"
+    title = "There are too many headers, or they are too long."
 
 
 class ServerError(PollError):

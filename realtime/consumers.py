@@ -9,6 +9,7 @@ import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -112,6 +113,7 @@ class PollConsumer(_BareConsumer):
             line=wire.line_of(self.base_send),
             on_cut=self._give_up,
         )
+        wire.when_ended(self.base_send, self.watcher.stop)
         try:
             self.room = await self.hub.join(ref)
             with suppress(InvalidToken):  # a stale cookie counts as none
@@ -220,6 +222,7 @@ class PollConsumer(_BareConsumer):
 
     def _give_up(self) -> None:
         """End the connection without a close handshake: the client does not read."""
+        wire.abort(self.base_send)
         if self.serving is not None:
             self.is_cut = True
             self.serving.cancel()
@@ -235,7 +238,7 @@ class PollConsumer(_BareConsumer):
             self.watcher.stop()
             self.hub.leave(self.room, self.watcher)
         if self.admitted is not None:
-            self.hub.dismiss(self.admitted)
+            wire.when_gone(self.base_send, partial(self.hub.dismiss, self.admitted))
 
 
 def _nothing() -> None:

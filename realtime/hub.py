@@ -83,7 +83,7 @@ class Hub:
 
     def admit(self, address: str) -> bool:
         """Whether one more socket of this address has room; counts it if so."""
-        if settings.RATE_LIMITS and (
+        if (
             self._admitted >= settings.MAX_SOCKETS
             or self._addresses[address] >= settings.MAX_SOCKETS_PER_ADDRESS
         ):

@@ -109,6 +109,7 @@ class Watcher:
     def stop(self) -> None:
         """The socket has gone: send nothing more."""
         self.is_over = True
+        self.clear_line = None
         if self._sender is not None:
             self._sender.cancel()
 
@@ -138,7 +139,7 @@ class Watcher:
             self.is_over = True
         finally:
             self._sender = None
-            if self._close_code is None:
+            if self._close_code is None and not self.is_over:
                 self.clear_line = self._line
 
     async def _let_go(self, code: int) -> None:

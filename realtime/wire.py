@@ -9,13 +9,17 @@ are left to that `send`.
 
 import os
 from asyncio import BaseTransport
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from realtime.socket_protocol import BoundedSocket
+
 _FINAL_TEXT = 0x81
 _LONG, _VERY_LONG = 126, 127
 _NO_DESCRIPTOR = -1
+_KNOWN = (BoundedSocket, WebSocketsSansIOProtocol)
 
 
 def encode(text: str) -> bytes:
@@ -66,8 +70,32 @@ class Line:
 
 def line_of(send: Any) -> Line | None:
     """The line past this ASGI `send`; None under another server."""
+    connection: Any = getattr(send, "__self__", None)
+    return Line(connection) if type(connection) in _KNOWN else None
+
+
+def when_ended(send: Any, callback: Callable[[], None]) -> None:
+    """Have `callback` called when the server itself ends the socket: write nothing after."""
     connection = getattr(send, "__self__", None)
-    return Line(connection) if type(connection) is WebSocketsSansIOProtocol else None
+    if isinstance(connection, BoundedSocket):
+        connection.on_ended(callback)
+
+
+def when_gone(send: Any, callback: Callable[[], None]) -> None:
+    """Have `callback` called once the TCP connection is gone; now, under a server that does not
+    say when."""
+    connection = getattr(send, "__self__", None)
+    if isinstance(connection, BoundedSocket):
+        connection.on_gone(callback)
+    else:
+        callback()
+
+
+def abort(send: Any) -> None:
+    """End the TCP connection at once, with all that its client does not take."""
+    connection = getattr(send, "__self__", None)
+    if isinstance(connection, WebSocketsSansIOProtocol):
+        connection.transport.abort()
 
 
 def _descriptor(transport: BaseTransport) -> int:

@@ -133,6 +133,7 @@ def test_every_metric_is_documented_by_the_name_that_prometheus_sees() -> None:
 
     import_module("polls.metrics")
     import_module("realtime.metrics")
+    import_module("livepoll.transport.metrics")
     shown = re.findall(r"^# HELP (livepoll_\w+)", generate_latest().decode(), re.MULTILINE)
     names = {name for name in shown if not name.endswith("_created")}
     documented = re.findall(r"^\| `(livepoll_\w+)`", _operations(), re.MULTILINE)

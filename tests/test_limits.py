@@ -127,9 +127,9 @@ def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, path: 
         assert http.get(f"/api/v1/polls/{poll['id']}/results/").status_code == 429
 
 
-def test_off_switches_every_limit_off(start_site: StartSite) -> None:
+def test_off_switches_every_rate_off_and_no_bound(start_site: StartSite) -> None:
     limits = {"RATE_VOTES": "1/hour", "RATE_POLLS": "1/hour", "RATE_MISSES": "1/hour"}
-    limits |= {"MAX_SOCKETS": "1", "SOCKET_FRAMES_PER_SECOND": "1", "RATE_LIMITS": "off"}
+    limits |= {"MAX_SOCKETS": "4", "SOCKET_FRAMES_PER_SECOND": "1", "RATE_LIMITS": "off"}
     site = start_site("embedded", env=limits)
     polls = [make_poll(site) for _ in range(3)]
     assert vote_often(site, polls[0], 10) == {201: 10}
@@ -140,6 +140,7 @@ def test_off_switches_every_limit_off(start_site: StartSite) -> None:
         sockets = [await open_socket(site, polls[0]) for _ in range(4)]
         sockets[0].send(frame_bytes(b'{"type":"ping"}') * 30)
         assert not await until(sockets[0].closed.is_set, 0.5)
+        assert await close_code(await open_socket(site, polls[0])) == 4429
         for socket in sockets:
             assert socket.status == 101
             socket.close()

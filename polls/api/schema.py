@@ -19,10 +19,15 @@ _ALWAYS: tuple[ErrorClass, ...] = (
     errors.RateLimited,
     errors.ServerError,
     errors.Overloaded,
+    # Of the transport: a request of any method has its bounds.
+    errors.RequestTimeout,
+    errors.TooLarge,
+    errors.URITooLong,
+    errors.HeadersTooLarge,
 )
 
-# Of requests that change something: foreign pages and long bodies are refused before any endpoint.
-_ALWAYS_UNSAFE: tuple[ErrorClass, ...] = (errors.OriginNotAllowed, errors.TooLarge)
+# Of requests that change something: foreign pages are refused before any endpoint.
+_ALWAYS_UNSAFE: tuple[ErrorClass, ...] = (errors.OriginNotAllowed,)
 
 REF = OpenApiParameter(
     "ref", str, OpenApiParameter.PATH, description="The poll's id or its join code, in any case."

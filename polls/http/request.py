@@ -167,17 +167,25 @@ class RawRequest:
 
 def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
     """Headers that came several times as one, RFC 9110 5.3 and RFC 6265 5.4."""
-    joined: dict[bytes, bytes] = {}
+    values: dict[bytes, list[bytes]] = {}
     for name, value in headers:
-        glue = b"; " if name == b"cookie" else b","
-        joined[name] = joined[name] + glue + value if name in joined else value
-    return joined
+        values.setdefault(name, []).append(value)
+    return {
+        name: (b"; " if name == b"cookie" else b",").join(several)
+        for name, several in values.items()
+    }
 
 
 @lru_cache(maxsize=1000)
 def _is_allowed_host(host: bytes) -> bool:
     domain, _ = split_domain_port(host.decode("latin-1"))
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def has_whole_body(receive: Any) -> bool:
+    """Whether a request's body has come with its head, as far as the server lets it be seen."""
+    cycle = getattr(receive, "__self__", None)
+    return type(cycle) is RequestResponseCycle and not cycle.more_body
 
 
 def _body_at_hand(receive: Any) -> bytes | None:

@@ -2,7 +2,7 @@
 
 import os
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 
@@ -10,24 +10,52 @@ from django.conf import settings
 # peer on this machine, a proxy too, in the peer's place.
 _UVICORN_KNOWS_ITS_PROXIES = "FORWARDED_ALLOW_IPS" in os.environ
 _THIS_MACHINE = "127.0.0.1"
+# RFC 6052: all of IPv4 in one /64, as phones without IPv4 reach it.
+_IPV4_IN_IPV6 = IPv6Network("64:ff9b::/96")
 
 
 def client_address(peer: str, forwarded_for: str) -> str:
     """The address for limits and voting: with N trusted proxies the Nth entry from the right.
 
-    Entries left of that are the client's own claim and are ignored. Without trusted proxies a
-    peer that stands in the header is a claim too; all who make one share one address.
+    Entries left of that are the client's own claim and are ignored. An entry that is no address
+    (`unknown`) stands for the peer. Without trusted proxies a peer that stands in the header is a
+    claim too; all who make one share one address.
     """
     if not forwarded_for:
-        return _one_subscriber(peer)
+        return subscriber_of(peer)
     hops = settings.TRUSTED_PROXIES
-    claimed = [entry.strip() for entry in forwarded_for.split(",") if entry.strip()]
+    claimed = [entry for entry in forwarded_for.split(",") if entry.strip()]
     if hops and len(claimed) >= hops:
-        return _one_subscriber(claimed[-hops])
-    is_claim = not hops and peer in map(_without_port, claimed)
+        return _subscriber_in(claimed[-hops]) or subscriber_of(peer)
+    is_claim = not hops and subscriber_of(peer) in map(_subscriber_in, claimed)
     if is_claim and not _UVICORN_KNOWS_ITS_PROXIES:
         return _THIS_MACHINE
-    return _one_subscriber(peer)
+    return subscriber_of(peer)
+
+
+@lru_cache(maxsize=10_000)
+def subscriber_of(address: str) -> str:
+    """An address as one subscriber has it, in one spelling: IPv6 by its /64, IPv4 as it is.
+
+    What is no address stays as it is.
+    """
+    return _subscriber_in(address) or address
+
+
+@lru_cache(maxsize=10_000)
+def _subscriber_in(entry: str) -> str:
+    """The subscriber of an entry in any spelling: with port, brackets, quotes; empty for none."""
+    try:
+        ip = ip_address(_without_port(entry.strip().strip('"')))
+    except ValueError:
+        return ""
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    if ip in _IPV4_IN_IPV6:
+        return str(IPv4Address(int(ip) & 0xFFFFFFFF))
+    return str(IPv6Address(int(ip) >> 64 << 64))
 
 
 def _without_port(entry: str) -> str:
@@ -35,17 +63,3 @@ def _without_port(entry: str) -> str:
     if entry.startswith("["):
         return entry[1:].partition("]")[0]
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
-
-
-@lru_cache(maxsize=10_000)
-def _one_subscriber(address: str) -> str:
-    """An IPv6 address by its /64, which is what one subscriber has; IPv4 as it is."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(IPv6Address(int(ip) >> 64 << 64))

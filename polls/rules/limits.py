@@ -19,6 +19,11 @@ LIMITS: dict[str, int] = {
     "poll_body_bytes": 256 * 1024,
     "idempotency_key_characters": 200,
     "websocket_frame_bytes": 4 * 1024,
+    "request_line_bytes": 8 * 1024,
+    "request_headers": 100,
+    "request_header_bytes": 32 * 1024,
+    "pipelined_requests": 32,
+    "websocket_fragments": 100,
     "rating_min": 1,
     "rating_max": MAX_STARS,
 }

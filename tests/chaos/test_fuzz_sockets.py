@@ -166,7 +166,7 @@ def memory_mib(web: WebProcess) -> float:
 
 
 def assert_no_failure(log: Path) -> None:
-    """None of ours. (Uvicorn itself logs text that is not UTF-8 with a traceback.)"""
+    """None of ours."""
     text = log.read_text()
     for failure in ("Exception in ASGI", "never retrieved", "Exception in callback", " 500 "):
         assert failure not in text, text[-3000:]

@@ -55,6 +55,7 @@ def exported() -> set[str]:
     """Every name that /metrics can show, and the one that Prometheus adds."""
     import_module("polls.metrics")
     import_module("realtime.metrics")
+    import_module("livepoll.transport.metrics")
     return {"up"} | {
         f"{metric.name}{suffix}"
         for metric in REGISTRY.collect()

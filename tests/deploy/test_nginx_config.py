@@ -4,11 +4,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.nginx_config import TEMPLATE, local_config, site_config
 from livepoll.management.commands import serve
+from polls.rules.limits import LIMITS
 
 SITE = site_config(listen="8000", servers=["server 127.0.0.1:8001;", "server 127.0.0.1:8002;"])
 
@@ -48,7 +50,22 @@ def test_the_server_keeps_idle_connections_longer_than_nginx() -> None:
 def test_nothing_is_said_twice_and_errors_have_the_one_shape() -> None:
     assert SITE.count("{") == SITE.count("}")
     problems = re.findall(r"return (\d+) '\{.*\"status\":(\d+),.*\"code\":\"(\w+)\"\}'", SITE)
-    assert problems == [("413", "413", "too_large"), ("503", "503", "overloaded")]
+    assert problems == [
+        ("413", "413", "too_large"),
+        ("408", "408", "request_timeout"),
+        ("414", "414", "uri_too_long"),
+        ("431", "431", "headers_too_large"),
+        ("503", "503", "overloaded"),
+    ]
+
+
+def test_its_bounds_are_those_of_the_server(settings: Any) -> None:
+    assert f"large_client_header_buffers 4 {LIMITS['request_line_bytes'] // 1024}k;" in SITE
+    assert LIMITS["request_header_bytes"] == 4 * LIMITS["request_line_bytes"]
+    assert seconds("client_header_timeout") == [settings.REQUEST_SECONDS]
+    assert seconds("client_body_timeout") == [settings.REQUEST_SECONDS]
+    assert seconds("send_timeout") == [settings.RESPONSE_SECONDS]
+    assert f"limit_conn livepoll_address {settings.MAX_CONNECTIONS_PER_ADDRESS};" in SITE
 
 
 # Collected only where nginx is: everything above holds without it.

@@ -1,7 +1,8 @@
 """Every error code: provoked over HTTP, in the one shape, and declared in the schema."""
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -55,6 +56,17 @@ class Scene:
         path = f"/api/v1/polls/{poll['id']}/voter-codes/"
         return self.owner.post(path, {"count": 6}, headers=self.owner.key_of(poll))
 
+    def never_end(self) -> httpx.Response:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.get_running_loop().create_future()
+
+        headers = {"Content-Type": "application/json"}
+        with override_settings(REQUEST_SECONDS=0.01):
+            return self.outsider.request(
+                "POST", self.path("votes/"), content=body(), headers=headers
+            )
+
     def flood(self) -> httpx.Response:
         import asgi
         from livepoll.rate_limits import RateLimits
@@ -93,6 +105,7 @@ PROVOKE: dict[str, Callable[[Scene], httpx.Response]] = {
     "not_voted": lambda scene: scene.outsider.get(scene.path("votes/me/")),
     "method_not_allowed": lambda scene: scene.outsider.request("PUT", scene.path()),
     "not_acceptable": lambda scene: scene.outsider.get(scene.path(), {"Accept": "image/png"}),
+    "request_timeout": lambda scene: scene.never_end(),
     "poll_not_open": lambda scene: scene.after("pause"),
     "poll_closed": lambda scene: scene.after("close"),
     "already_voted": lambda scene: scene.voter.vote(scene.poll, 2),
@@ -101,6 +114,8 @@ PROVOKE: dict[str, Callable[[Scene], httpx.Response]] = {
     "not_code_poll": lambda scene: scene.owner_sends("POST", "voter-codes/", {"count": 1}),
     "too_many_codes": lambda scene: scene.too_many_codes(),
     "too_large": lambda scene: scene.outsider.post(scene.path("votes/"), {"x": "x" * 17_000}),
+    "uri_too_long": lambda scene: scene.outsider.get("/api/v1/polls/?q=" + "x" * 9_000),
+    "headers_too_large": lambda scene: scene.vote(1, Cookie="x=" + "y" * 33_000),
     "unsupported_media_type": lambda scene: scene.outsider.request(
         "POST", scene.path("votes/"), content="{}", headers={"Content-Type": "text/plain"}
     ),

@@ -19,7 +19,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from livepoll.transport.http_protocol import BoundedHTTP
 from polls.models import Poll
+from realtime.socket_protocol import BoundedSocket
 from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
 
 BACKLOG_CONNECTIONS = 4096  # all clients reconnect at once after a restart
@@ -149,8 +151,8 @@ def uvicorn_config() -> uvicorn.Config:
     return uvicorn.Config(
         "asgi:application",
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",  # what the fan-out figures were measured with
+        http=BoundedHTTP,
+        ws=BoundedSocket,
         ws_max_size=WS_MAX_FRAME_BYTES,
         ws_ping_interval=WS_PING_INTERVAL_SECONDS,
         ws_ping_timeout=WS_PING_TIMEOUT_SECONDS,

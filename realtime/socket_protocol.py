@@ -1,0 +1,182 @@
+"""Uvicorn's WebSocket connection with bounds: control frames, fragments, what waits unread.
+
+Pings and pongs never reach ASGI, so they are counted here, and no pong is written to a client
+that does not read. `realtime.consumers` counts what reaches it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import CloseCode as StandardCode
+from websockets.frames import Frame
+
+from polls.rules.limits import LIMITS
+from realtime import metrics
+from realtime.close_codes import CloseCode
+
+# Parsed in one go: 680 of the smallest frames, 5 ms.
+PIECE_BYTES = 4 * 1024
+_MESSAGES_WAITING = 100
+_DISCARDED_BYTES = 256 * 1024
+_FAREWELL_SECONDS = 5.0
+_PONG = b"\x8a"
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """One WebSocket connection. All methods on the event loop."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = _FAREWELL_SECONDS
+        self._is_over = False  # what comes is thrown away
+        self._discarded = 0
+        self._second = 0
+        self._controls_in_second = 0
+        self._when_ended: list[Callable[[], None]] = []
+        self._when_gone: list[Callable[[], None]] = []
+
+    def on_ended(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when a bound ends the socket: nothing may be written after."""
+        self._when_ended.append(callback)
+
+    def on_gone(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once the transport is gone; now, if it is."""
+        if self.disconnected:
+            callback()
+        else:
+            self._when_gone.append(callback)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        callbacks, self._when_gone, self._when_ended = self._when_gone, [], []
+        for callback in callbacks:
+            callback()
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._is_over or self.transport.is_closing():
+                self._discard(len(data) - start)
+                return
+            super().data_received(data[start : start + PIECE_BYTES])
+            if self.conn.handshake_exc is not None and not self.handshake_complete:
+                self._refuse_handshake()
+                return
+
+    def end(self, code: CloseCode) -> None:
+        """Close for a client that breaks a bound; what it still sends is thrown away."""
+        if self._is_over:
+            return
+        self._be_over()
+        metrics.CLOSED.labels(int(code)).inc()
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.close_sent or not self.writable.is_set():
+            self.transport.abort()
+            return
+        try:
+            self.conn.send_close(int(code))
+        except InvalidState:
+            self.transport.abort()
+            return
+        self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def handle_ping(self) -> None:
+        """Send the newest pong of those that wait, which answers all pings (RFC 6455, 5.5.3)."""
+        waiting = self.conn.data_to_send()
+        pongs = [one for one in waiting if one.startswith(_PONG)]
+        others = [one for one in waiting if not one.startswith(_PONG)]
+        if self._is_one_more() and self.writable.is_set():
+            self.transport.write(b"".join((*pongs[-1:], *others)))
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._is_one_more():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) >= LIMITS["websocket_fragments"]:
+            self.end(CloseCode.BAD_FRAMES)
+        elif not self._is_over:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if self._is_over:
+            self.frames = []
+            return
+        if self.queue.qsize() >= _MESSAGES_WAITING:
+            self.end(CloseCode.TOO_MANY)
+            return
+        if self.curr_msg_data_type == "text" and not self._is_text():
+            self.frames = []
+            if not self.close_sent:
+                self.conn.fail(StandardCode.INVALID_DATA, "not UTF-8")
+                self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        if self._is_over:
+            raise ClientDisconnected
+        await super().send(message)
+
+    def handle_parser_exception(self) -> None:
+        """Close for frames that are none. Before the handshake no frame may say so."""
+        self._be_over()
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+        else:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+            self.transport.abort()
+
+    def _be_over(self) -> None:
+        self._is_over = True
+        for callback in self._when_ended:
+            callback()
+
+    def _is_text(self) -> bool:
+        try:
+            b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def _is_one_more(self) -> bool:
+        """Whether a control frame is within the rate of frames."""
+        if self._is_over:
+            return False
+        if not settings.RATE_LIMITS:
+            return True
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._controls_in_second = second, 0
+        self._controls_in_second += 1
+        if self._controls_in_second > settings.SOCKET_FRAMES_PER_SECOND:
+            self.end(CloseCode.TOO_MANY)
+            return False
+        return True
+
+    def _refuse_handshake(self) -> None:
+        """Send what the library answers to a handshake that it cannot take."""
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > _DISCARDED_BYTES:
+            self.transport.abort()
