@@ -77,7 +77,7 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     response = _page(
         request, "live", KINDS[poll.kind].module, poll=poll, overlay=overlay, embed=embed
     )
-    response.headers["Content-Security-Policy"] = policy(origins)
+    response.headers["Content-Security-Policy"] = policy(request, origins)
     return response
 
 
