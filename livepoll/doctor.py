@@ -242,7 +242,9 @@ def check_public_address(url: str) -> Iterator[Finding]:
         if "date" in page.headers:
             moment = datetime.strptime(page.headers["date"], "%a, %d %b %Y %H:%M:%S GMT")
             moment = moment.replace(tzinfo=UTC)
-            yield _clock_finding("the public address", abs((timezone.now() - moment).total_seconds()))
+            yield _clock_finding(
+                "the public address", abs((timezone.now() - moment).total_seconds())
+            )
 
 
 def _metrics_finding(status: int) -> Finding:

@@ -316,7 +316,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W012",  # the admin's cookies are Secure by connection: livepoll/admin_cookies.py
     "security.W016",
     "security.W018",  # DEBUG: livepoll.E002
-    "security.W019",  # a poll may be shown in a frame; each page names by whom
+    "security.W019",  # a poll may be shown in frames; each page names in which
     "security.W021",  # HSTS preload is the domain's owner's
 ]
 

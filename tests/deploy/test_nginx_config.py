@@ -48,7 +48,16 @@ def test_the_server_keeps_idle_connections_longer_than_nginx() -> None:
 def test_nothing_is_said_twice_and_errors_have_the_one_shape() -> None:
     assert SITE.count("{") == SITE.count("}")
     problems = re.findall(r"return (\d+) '\{.*\"status\":(\d+),.*\"code\":\"(\w+)\"\}'", SITE)
-    assert problems == [("413", "413", "too_large"), ("503", "503", "overloaded")]
+    assert problems == [
+        ("404", "404", "not_found"),
+        ("413", "413", "too_large"),
+        ("503", "503", "overloaded"),
+    ]
+
+
+def test_metrics_are_not_published() -> None:
+    [metrics] = re.findall(r"location \^~ /metrics \{(.*?)\}", SITE, re.DOTALL)
+    assert metrics.split() == ["return", "404;"]
 
 
 # Collected only where nginx is: everything above holds without it.
