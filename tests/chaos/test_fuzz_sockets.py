@@ -5,7 +5,6 @@ import asyncio
 import os
 import random
 import secrets
-import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +14,11 @@ import psutil
 import pytest
 import uvloop
 
+from tests.chaos.broken import broken_frames, broken_handshake
 from tests.chaos.crowd import until
 from tests.chaos.wire import (
-    OP_BINARY,
-    OP_CLOSE,
-    OP_PING,
-    OP_PONG,
-    OP_TEXT,
     HttpConnection,
     WatchSocket,
-    frame_bytes,
     upgrade_bytes,
 )
 from tests.e2e.conftest import StartSite
@@ -40,61 +34,6 @@ HALF_OPEN = 1_000 if LONG else 100
 MEMORY_MIB = 40
 IDLE_KIB_EACH = 64
 TOGETHER = 50
-
-
-def broken_frames(chance: random.Random) -> bytes:
-    """A few frames, most of them wrong."""
-    return b"".join(_broken_frame(chance) for _ in range(chance.randint(1, 6)))
-
-
-def _broken_frame(chance: random.Random) -> bytes:
-    noise = chance.randbytes(chance.choice([0, 1, 5, 125, 126, 1000, 4097, 6000]))
-    code = struct.pack("!H", chance.randrange(65536))
-    return chance.choice(
-        [
-            frame_bytes(noise),
-            frame_bytes(noise, OP_BINARY),
-            frame_bytes(b'{"type":"ping"}'),
-            frame_bytes(b'{"type":"identify","voter_token":"%b"}' % noise.hex().encode()),
-            frame_bytes(b'{"type":["ping"],"voter_token":{}}'),
-            frame_bytes(b"[" * min(len(noise), 4000)),
-            frame_bytes(b'{"type":"identify","voter_token":"\\ud800"}'),
-            frame_bytes(noise, first=0x00 | OP_TEXT),  # a fragment without an end
-            frame_bytes(noise, first=0xF0 | OP_TEXT),  # reserved bits
-            frame_bytes(noise[:125], chance.randrange(16)),  # any opcode
-            frame_bytes(code + noise[:100], OP_CLOSE),
-            frame_bytes(noise[:125], chance.choice([OP_PING, OP_PONG])),
-            b"\x81\xff" + b"\xff" * 8 + noise,  # a length of 2^64
-            b"\x81\x05hello",  # not masked
-        ]
-    )
-
-
-def broken_handshake(chance: random.Random, path: str) -> bytes:
-    good = upgrade_bytes(path)
-    kind = chance.randrange(8)
-    if kind == 0:
-        return good[: chance.randrange(1, len(good))]
-    if kind == 1:
-        return good.replace(b"Version: 13", b"Version: " + chance.randbytes(3).hex().encode())
-    if kind == 2:
-        return good.replace(b"Sec-WebSocket-Key", b"X-Not-The-Key")
-    if kind == 3:
-        return good.replace(
-            b"Host: 127.0.0.1", b"Host: \xff\xfe" + chance.randbytes(4).hex().encode()
-        )
-    if kind == 4:
-        return good.replace(path.encode(), b"/ws/polls/" + chance.randbytes(20).hex().encode())
-    if kind == 5:
-        return good.replace(
-            path.encode(), b"/ws/polls/%ff%00%2e%2e/" + b"x" * chance.randrange(3000)
-        )
-    if kind == 6:
-        return good.replace(
-            b"\r\n\r\n",
-            b"\r\nCookie: voter=" + chance.randbytes(30).hex().encode() + b'"\\;;=\r\n\r\n',
-        )
-    return chance.randbytes(200)
 
 
 async def send_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) -> None:
