@@ -102,6 +102,14 @@ def test_a_static_document_runs_nothing() -> None:
     assert headers == {"X-Content-Type-Options": "nosniff"}
 
 
+def test_nothing_is_listed_and_trace_echoes_nothing(client: Client) -> None:
+    for folder in ("/static/", "/static/web/", "/static/web/js/"):
+        assert client.get(folder).status_code == 404
+    echo = client.trace("/", headers={"Cookie": "voter=secret"})
+    assert echo.status_code == 405
+    assert b"secret" not in echo.content
+
+
 class TestUnderTLS:
     @pytest.fixture(autouse=True)
     def behind_a_proxy(self, settings: Settings) -> None:
