@@ -78,8 +78,9 @@ hostile: $(DEV) ## Honest voters beside hostile clients, half an hour (HOSTILE_S
 	$(PY) -m tests.hostile
 	$(PY) -m tests.hostile --nginx
 
-fuzz: $(DEV) ## 50,000 requests made from the schema and 20,000 broken frames
-	$(PY) -m tests.fuzz
+fuzz: $(DEV) ## 50,000 requests made from the schema, 20,000 broken frames, 100,000 broken inputs
+	LIVEPOLL_LONG=1 $(PYTEST) -s -o log_cli=false tests/e2e/test_schema_conformance.py \
+	  tests/chaos/test_fuzz_sockets.py $(wildcard tests/transport/test_fuzz_bytes.py)
 
 bench: $(DEV) ## The figures of docs/performance.md (ARGS="..." goes to python -m bench)
 	$(PY) -m bench $(ARGS)

@@ -29,6 +29,8 @@ def make_private_sqlite(database: Path) -> None:
 
     Where its folder is missing or not ours, nothing is done: SQLite has the better message.
     """
+    if database.name == ":memory:":
+        return
     with suppress(OSError):
         database.touch(mode=0o600)
     for file in sqlite_files(database):

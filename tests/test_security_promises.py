@@ -64,11 +64,12 @@ def squeezed(text: str) -> str:
 
 @cache
 def names_in(file: Path) -> set[str]:
-    """Tests of a file, those of classes as Class::test."""
+    """Tests of a file; those of a class by their own names and as Class::test."""
     found = set()
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}::{one.name}" for one in node.body if hasattr(one, "name")}
+            names = [one.name for one in node.body if hasattr(one, "name")]
+            found |= {*names, *(f"{node.name}::{name}" for name in names)}
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.add(node.name)
     return found
@@ -83,19 +84,17 @@ def exists(test: str) -> bool:
 def test_every_section_of_the_security_page_has_a_promise_that_stands_in_it() -> None:
     text = (ROOT / "SECURITY.md").read_text()
     parts = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    sections = {
-        name: squeezed(body).replace("**", "")
-        for name, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
+    pairs = zip(parts[1::2], parts[2::2], strict=True)
+    sections = {name: squeezed(body).replace("**", "") for name, body in pairs}
     promised = list(rows(PROMISES, 3))
     assert {section for section, _, _ in promised} == set(sections) - PROSE_SECTIONS
-    lost = [(section, words) for section, words, _ in promised if words not in sections[section]]
+    lost = [(section, phrase) for section, phrase, _ in promised if phrase not in sections[section]]
     assert lost == []
 
 
 def test_every_promise_names_tests_that_exist() -> None:
-    for section, words, tests in rows(PROMISES, 3):
-        assert TEST_NAME.findall(tests), (section, words)
+    for section, phrase, tests in rows(PROMISES, 3):
+        assert TEST_NAME.findall(tests), (section, phrase)
     tests = [test for *_, cell in rows(PROMISES, 3) for test in TEST_NAME.findall(cell)]
     assert [test for test in tests if not exists(test)] == []
 

@@ -1,5 +1,6 @@
 """What a client must not send: frames and handshakes, most of them wrong, made by chance."""
 
+import json
 import random
 import struct
 
@@ -13,20 +14,38 @@ from tests.chaos.wire import (
     upgrade_bytes,
 )
 
-FRAMES_MOST = 6
+_SCALARS = (None, True, 0, -1, 1e308, 2**80, "", "ping", "identify", "\0", "\u202e", "x" * 5000)
 
 
-def broken_frames(chance: random.Random) -> bytes:
-    """A few frames, most of them wrong."""
-    return b"".join(broken_frame(chance) for _ in range(chance.randint(1, FRAMES_MOST)))
+def broken_frames(chance: random.Random, number: int = 3) -> bytes:
+    """So many frames, most of them wrong."""
+    return b"".join(broken_frame(chance) for _ in range(number))
+
+
+def odd_json(chance: random.Random, depth: int = 0) -> object:
+    """JSON of no shape that was asked for, with the names that are."""
+    if depth > 3 or chance.random() < 0.4:
+        return chance.choice(_SCALARS)
+    if chance.random() < 0.3:
+        return [odd_json(chance, depth + 1) for _ in range(chance.randrange(4))]
+    names = ("type", "voter_token", "voter_code", "poll", "")
+    return {chance.choice(names): odd_json(chance, depth + 1) for _ in range(chance.randrange(4))}
 
 
 def broken_frame(chance: random.Random) -> bytes:
     noise = chance.randbytes(chance.choice([0, 1, 5, 125, 126, 1000, 4097, 6000]))
     code = struct.pack("!H", chance.randrange(65536))
+    odd = json.dumps(odd_json(chance)).encode()
     return chance.choice(
         [
             frame_bytes(noise),
+            frame_bytes(odd),
+            frame_bytes(
+                b'{"type":"identify","voter_token":%b}' % json.dumps(odd_json(chance)).encode()
+            ),
+            frame_bytes(b"\xff\xfe" + noise),  # no UTF-8
+            frame_bytes(b"x" * 100_000),
+            frame_bytes(b"p" * 126, chance.choice([OP_PING, OP_PONG, OP_CLOSE])),  # too long
             frame_bytes(noise, OP_BINARY),
             frame_bytes(b'{"type":"ping"}'),
             frame_bytes(b'{"type":"identify","voter_token":"%b"}' % noise.hex().encode()),

@@ -28,7 +28,9 @@ from tests.sizes import LONG
 
 pytestmark = [pytest.mark.alone, pytest.mark.chaos, pytest.mark.timeout(240)]
 
-STORIES = 2_000 if LONG else 60
+STORIES = 4_500 if LONG else 60  # played twice; seven of ten come to their frames
+FRAMES = 20_000 if LONG else 200
+FRAMES_MOST = 6  # of a story
 IDLE = 10_000 if LONG else 300
 HALF_OPEN = 1_000 if LONG else 100
 MEMORY_MIB = 40
@@ -45,7 +47,9 @@ async def send_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) 
     socket = WatchSocket(path)
     await socket.connect(web.port)
     await until(socket.opened.is_set, 10)
-    socket.send(broken_frames(chance))
+    number = chance.randint(1, FRAMES_MOST)
+    seen["frames"] += number
+    socket.send(broken_frames(chance, number))
     await until(socket.closed.is_set, chance.choice([0.05, 0.2, 1.0]))
     seen[f"closed {socket.close_code}" if socket.closed.is_set() else "left open"] += 1
     socket.close()
@@ -105,9 +109,8 @@ def memory_mib(web: WebProcess) -> float:
 
 
 def assert_no_failure(log: Path) -> None:
-    """None of ours. (Uvicorn itself logs text that is not UTF-8 with a traceback.)"""
     text = log.read_text()
-    for failure in ("Exception in ASGI", "never retrieved", "Exception in callback", " 500 "):
+    for failure in ("Traceback", "never retrieved", "Exception in callback", " 500 "):
         assert failure not in text, text[-3000:]
 
 
@@ -119,9 +122,9 @@ def test_broken_frames_and_handshakes_break_nothing(start_site: StartSite, serve
 
     async def play() -> tuple[Counter[str], float, float]:
         poll = await make_poll(web)
-        await fuzz(seed, web, poll)  # first, what is allocated once
+        seen = await fuzz(seed, web, poll)  # first, what is allocated once
         before = memory_mib(web)
-        seen = await fuzz(seed + STORIES, web, poll)
+        seen += await fuzz(seed + STORIES, web, poll)
         await still_serves(web, poll)
         return seen, before, memory_mib(web)
 
@@ -130,6 +133,7 @@ def test_broken_frames_and_handshakes_break_nothing(start_site: StartSite, serve
         f"{server}, seed {seed}: {2 * STORIES} stories, {before:.0f} then {after:.0f} MiB, {seen}"
     )
     assert not any(name.startswith("handshake 5") for name in seen), seen
+    assert seen["frames"] >= FRAMES
     assert web.running
     assert after - before < MEMORY_MIB
     if server == "uvicorn":  # Daphne logs each client's error with a traceback
