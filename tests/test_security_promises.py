@@ -95,8 +95,8 @@ def test_every_section_of_the_security_page_has_a_promise_that_stands_in_it() ->
 def test_every_promise_names_tests_that_exist() -> None:
     for section, phrase, tests in rows(PROMISES, 3):
         assert TEST_NAME.findall(tests), (section, phrase)
-    tests = [test for *_, cell in rows(PROMISES, 3) for test in TEST_NAME.findall(cell)]
-    assert [test for test in tests if not exists(test)] == []
+    named = [test for *_, cell in rows(PROMISES, 3) for test in TEST_NAME.findall(cell)]
+    assert [test for test in named if not exists(test)] == []
 
 
 def test_no_requirement_of_the_standard_is_left_out() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -128,7 +129,7 @@ class TestDoctor:
         def refuse(*_: object, **__: object) -> None:
             raise OperationalError("connection refused\n\tIs the server running?")
 
-        monkeypatch.setattr(doctor.connection, "cursor", refuse)
+        monkeypatch.setattr(connection, "cursor", refuse)
         code, table = consult()
         assert code == 1
         assert "FAIL  database" in table
@@ -163,7 +164,7 @@ class TestDoctor:
         if not settings.REDIS_URL:
             monkeypatch.setattr(doctor, "_redis", FakeRedis)
             settings.REDIS_URL = "redis://:secret-of-a-test@127.0.0.1:1/0"
-        monkeypatch.setattr(doctor.cache, "get", lambda *_: None, raising=False)
+        monkeypatch.setattr(cache, "get", lambda *_: None, raising=False)
         code, table = consult()
         assert code == 1
         assert "forgets" in table
@@ -198,7 +199,7 @@ def test_a_clock_that_is_off_is_found(
             return int(moment), int(moment % 1 * 1_000_000)
 
     monkeypatch.setattr(doctor, "_redis", Late)
-    monkeypatch.setattr(doctor.connection, "vendor", "sqlite")
+    monkeypatch.setattr(connection, "vendor", "sqlite")
     [finding] = doctor.check_clock()
     assert (finding.name, finding.state) == ("clock", state)
 
@@ -214,7 +215,7 @@ def through(answer: Answer, url: str, monkeypatch: pytest.MonkeyPatch) -> dict[s
         return real(transport=transport, base_url=options["base_url"])
 
     real = httpx.Client
-    monkeypatch.setattr(doctor.httpx, "Client", client)
+    monkeypatch.setattr(httpx, "Client", client)
     return {finding.name: finding for finding in doctor.check_public_address(url)}
 
 

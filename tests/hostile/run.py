@@ -25,7 +25,7 @@ import psutil
 from bench.machine import LOAD_CORE, REDIS_CORE, SERVER_CORE, on_cores
 from deploy.local_servers import GuardedProcess, PrivatePostgres, PrivateRedis, free_port
 from deploy.nginx_config import local_config
-from tests.chaos.crowd import Theme
+from tests.chaos.crowd import ANSWER_TIMEOUT_SECS, Theme
 from tests.chaos.proxy import Wires
 from tests.chaos.rig import Rig, ServeProcess
 from tests.chaos.run import Config, Report, Session
@@ -107,8 +107,9 @@ class Outcome:
                 f"p99 of a vote {quiet * 1000:.0f} ms without, {hostile * 1000:.0f} ms beside them "
                 f"(x {hostile / max(quiet, 1e-9):.1f}); medians of windows "
                 + ", ".join(f"{name} {secs * 1000:.0f} ms" for name, secs in middle.items()),
-                f"{len(self.quiet)} and {len(self.hostile)} votes acknowledged; "
-                f"{len(self.hostile) / max(self.plan.hostile_secs, 1e-9):.0f}/s beside them",
+                f"{_answered(self.quiet)} votes acknowledged without, {_answered(self.hostile)} "
+                f"beside them ({_answered(self.hostile) / self.plan.hostile_secs:.0f}/s); "
+                f"{len(self.hostile) - _answered(self.hostile)} tries without a response",
                 f"memory of the server {first} MiB, {most} at most, {last} at last; "
                 f"{self.tracebacks} tracebacks in {self.log_lines} lines of its log",
                 "statuses to the hostile "
@@ -118,6 +119,10 @@ class Outcome:
                 *(f"! {one}" for one in self.failures()[:20]),
             ]
         )
+
+
+def _answered(times: list[float]) -> int:
+    return sum(secs < ANSWER_TIMEOUT_SECS for secs in times)
 
 
 def p99(times: list[float]) -> float:
@@ -203,17 +208,21 @@ async def _play(plan: Plan, rig: Rig, port: int) -> Outcome:
     windows: dict[str, list[float]] = {}
 
     async def phase(name: str, seconds: float) -> list[float]:
-        first = len(latencies)
+        """Seconds that each vote took; a try that got no response took all its patience."""
+        times: list[float] = []
         for _ in range(_WINDOWS):
-            begin = len(latencies)
+            begin, lost = len(latencies), session.ledger.failures.total()
             end = time.monotonic() + seconds / _WINDOWS
             while (left := end - time.monotonic()) > 0:
                 await asyncio.sleep(min(left, 0.5))
                 memory.append(server.memory_info().rss // 2**20)
-            windows.setdefault(name, []).append(p99(list(latencies[begin:])))
+            lost = session.ledger.failures.total() - lost
+            window = [*latencies[begin:], *[ANSWER_TIMEOUT_SECS] * lost]
+            windows.setdefault(name, []).append(p99(window))
+            times += window
             if memory[-1] > _MEMORY_STOP_MIB:
                 break
-        return list(latencies[first:])
+        return times
 
     await phase("warming up", min(3.0, plan.quiet_secs))
     quiet = await phase("quiet", plan.quiet_secs)

@@ -1,7 +1,8 @@
 """Every document has a Content-Security-Policy that lets it do only what it must."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
+from typing import Protocol
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,14 @@ def poll(db: None) -> Poll:
     return Poll.objects.get(id=poll.id)
 
 
-def directives(response: HttpResponse) -> dict[str, list[str]]:
+class WithHeaders(Protocol):
+    """A response, of a view or of the test client."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+def directives(response: WithHeaders) -> dict[str, list[str]]:
     parts = [part.split() for part in response.headers[POLICY].split(";")]
     assert len({part[0] for part in parts}) == len(parts)
     return {name: sources for name, *sources in parts}
