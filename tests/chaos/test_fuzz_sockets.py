@@ -155,7 +155,8 @@ def fuzz_and_look(web: WebProcess) -> None:
 
     seen, before, after = uvloop.run(play())
     print(
-        f"{web.server}, seed {seed}: {2 * STORIES} stories, {before:.0f} then {after:.0f} MiB, {seen}"
+        f"{web.server}, seed {seed}: {2 * STORIES} stories, "
+        f"{before:.0f} then {after:.0f} MiB, {seen}"
     )
     assert not any(name.startswith("handshake 5") for name in seen), seen
     assert seen["frames"] >= FRAMES
