@@ -12,6 +12,7 @@ import sys
 
 from bench.machine import raise_file_limit
 from deploy.local_servers import private_folder
+from tests.hostile.clients import SHARES
 from tests.hostile.run import Plan, p99, run
 
 MOST_TIMES = 2.0
@@ -22,6 +23,7 @@ NOISE_SECS = 0.05
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.hostile", description=__doc__)
     parser.add_argument("--nginx", action="store_true", help="through nginx as we ship it")
+    parser.add_argument("--kinds", nargs="+", choices=SHARES, default=list(SHARES))
     options = parser.parse_args()
     raise_file_limit()
 
@@ -36,6 +38,7 @@ def main() -> int:
         rate=number("HOSTILE_RATE", 500),
         screens=number("HOSTILE_SCREENS", 500),
         nginx=options.nginx,
+        kinds=options.kinds,
     )
     with private_folder() as folder:
         outcome = run(plan, folder)

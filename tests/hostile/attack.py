@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections import Counter
+from collections.abc import Collection, Sequence
 
 import orjson
 import uvloop
@@ -21,16 +22,19 @@ ADDRESSES = 16
 _NICE = 10  # the honest clients' own work goes first: they are what is measured
 
 
-def cast(connections: int) -> list[Kind]:
+def cast(connections: int, names: Collection[str]) -> list[Kind]:
     """Which kind each connection plays, the kinds of a share in turns."""
     kinds: list[Kind] = []
-    for share, functions in SHARES.values():
-        number = max(len(functions), connections * share // 100)
+    whole = sum(SHARES[name][0] for name in names)
+    for share, functions in (SHARES[name] for name in names):
+        number = max(len(functions), connections * share // whole)
         kinds += [functions[place % len(functions)] for place in range(number)]
     return kinds
 
 
-async def attack(target: Target, *, connections: int, seconds: float, seed: int) -> Counter[str]:
+async def attack(
+    target: Target, kinds: Sequence[Kind], *, seconds: float, seed: int
+) -> Counter[str]:
     """Play visits, each client one after the other, until the time is over."""
     seen: Counter[str] = Counter()
 
@@ -43,7 +47,7 @@ async def attack(target: Target, *, connections: int, seconds: float, seed: int)
             seen["visits"] += 1
             await asyncio.sleep(chance.uniform(*_PAUSE_SECS))
 
-    tasks = [asyncio.create_task(one(*pair)) for pair in enumerate(cast(connections))]
+    tasks = [asyncio.create_task(one(*pair)) for pair in enumerate(kinds)]
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
@@ -56,14 +60,14 @@ def main() -> int:
     for name in ("--port", "--connections", "--seed"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--kinds", nargs="+", choices=SHARES, required=True)
     for name in ("--poll", "--code-poll", "--account"):
         parser.add_argument(name, required=True)
     options = parser.parse_args()
     os.nice(_NICE)
     target = Target(options.port, options.poll, options.code_poll, options.account)
-    seen = uvloop.run(
-        attack(target, connections=options.connections, seconds=options.seconds, seed=options.seed)
-    )
+    kinds = cast(options.connections, options.kinds)
+    seen = uvloop.run(attack(target, kinds, seconds=options.seconds, seed=options.seed))
     sys.stdout.buffer.write(orjson.dumps(seen))
     return 0
 

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.chaos.proxy import Wires
 from tests.chaos.rig import Rig, ServeProcess
 from tests.chaos.run import Config, Report, Session
 from tests.e2e.harness import ROOT, manage, site_env, wait_until
+from tests.hostile.clients import SHARES
 
 THEMES = [
     Theme("single", 0.5, screens=0.6),
@@ -54,6 +55,7 @@ class Plan:
     rate: float
     screens: int
     nginx: bool = False
+    kinds: Sequence[str] = tuple(SHARES)
 
 
 @dataclass
@@ -101,7 +103,8 @@ class Outcome:
         first, most, last = self.memory_mib[0], max(self.memory_mib), self.memory_mib[-1]
         return "\n".join(
             [
-                f"{through}, {self.plan.connections} hostile connections for "
+                f"{through}, {self.plan.connections} hostile connections "
+                f"({', '.join(self.plan.kinds)}) for "
                 f"{self.plan.hostile_secs:.0f} s beside {self.plan.rate:.0f} votes/s and "
                 f"{self.plan.screens} screens; seed {self.plan.seed}",
                 f"p99 of a vote {quiet * 1000:.0f} ms without, {hostile * 1000:.0f} ms beside them "
@@ -253,5 +256,6 @@ async def _start_attack(plan: Plan, session: Session, port: int) -> asyncio.subp
         sys.executable, "-m", "tests.hostile.attack", "--port", str(port), "--poll", poll["id"],
         "--code-poll", code_poll["id"], "--account", ACCOUNT, "--seed", str(plan.seed),
         "--connections", str(plan.connections), "--seconds", str(plan.hostile_secs),
+        "--kinds", *plan.kinds,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
