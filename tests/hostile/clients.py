@@ -11,7 +11,6 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -79,7 +78,8 @@ class Enemy:
     async def status(self, kind: str) -> int:
         """The status of the next response, noted; 0 where none comes."""
         assert self.reader is not None
-        with suppress(TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
+        outcome = "unanswered"
+        try:
             async with asyncio.timeout(_READ_SECS):
                 head = await self.reader.readuntil(b"\r\n\r\n")
                 lines = head.split(b"\r\n")
@@ -89,7 +89,11 @@ class Enemy:
                     if line.lower().startswith(b"content-length:"):
                         await self.reader.readexactly(int(line.partition(b":")[2]))
                 return number
-        self.seen[f"{kind} unanswered"] += 1
+        except (asyncio.LimitOverrunError, asyncio.IncompleteReadError, ConnectionError):
+            outcome = "dropped"
+        except TimeoutError:
+            pass
+        self.seen[f"{kind} {outcome}"] += 1
         return 0
 
     async def upgrade(self, kind: str, headers: dict[str, str] | None = None) -> bool:
