@@ -249,7 +249,8 @@ async def _start_attack(plan: Plan, session: Session, port: int) -> asyncio.subp
     code_poll = await session.crowd.insist(
         lambda api: api.create(voter_policy="code", options=["A", "B"])
     )
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
         account = {"username": ACCOUNT, "password": secrets.token_urlsafe(12)}
         (await http.post("/api/v1/accounts/", json=account)).raise_for_status()
     return await asyncio.create_subprocess_exec(
