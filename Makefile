@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 CREATED := $(VENV)/.created
+SBOM_VENV := build/sbom-venv
 RUNTIME := $(VENV)/.requirements-installed
 DEV := $(VENV)/.requirements-dev-installed
 PYTEST := $(PY) -m pytest
@@ -19,7 +20,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster test test-servers test-alone test-embedded test-fast check-long chaos
-.PHONY: check lint format audit bench screenshots messages browser clean
+.PHONY: check lint format audit sbom hostile fuzz bench screenshots messages browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,22 @@ audit: $(DEV) ## Do the pins agree, and is a vulnerability of any of them known?
 	  echo "data on vulnerabilities cannot be reached from here, and nothing is known." >&2; \
 	  exit 1; }
 
+sbom: $(DEV) ## sbom.json: what a server installs, with versions and licences (CycloneDX)
+	rm -rf $(SBOM_VENV)
+	$(PYTHON) -m venv $(SBOM_VENV)
+	$(SBOM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -m cyclonedx_py environment --output-reproducible --validate \
+	  --pyproject pyproject.toml --mc-type application --output-file sbom.json $(SBOM_VENV)
+	rm -rf $(SBOM_VENV)
+
+hostile: $(DEV) ## Honest voters beside hostile clients, half an hour (HOSTILE_SECS, HOSTILE_CONNECTIONS)
+	$(PY) -m tests.hostile
+	$(PY) -m tests.hostile --nginx
+
+fuzz: $(DEV) ## 50,000 requests made from the schema, 20,000 broken frames, 100,000 broken inputs
+	LIVEPOLL_LONG=1 $(PYTEST) -s -o log_cli=false tests/e2e/test_schema_conformance.py \
+	  tests/chaos/test_fuzz_sockets.py $(wildcard tests/transport/test_fuzz_bytes.py)
+
 bench: $(DEV) ## The figures of docs/performance.md (ARGS="..." goes to python -m bench)
 	$(PY) -m bench $(ARGS)
 
@@ -83,7 +100,7 @@ browser: $(DEV)
 	@$(PY) -m tests.ensure_browser
 
 clean: ## Remove caches and what the tests left; data/ and .venv stay
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-artifacts staticfiles
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-artifacts staticfiles sbom.json
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # Stamps: an up-to-date environment costs nothing, a changed requirements file reinstalls.

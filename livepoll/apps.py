@@ -9,6 +9,8 @@ class LivepollConfig(AppConfig):
     name = "livepoll"
 
     def ready(self) -> None:
+        from livepoll import checks  # noqa: F401 (registers them)
+
         connection_created.connect(bound_idle_transactions)
 
 

@@ -18,7 +18,7 @@ _ASYNCAPI = Path(realtime.__file__).parent / "asyncapi.yaml"
 # Swagger UI writes style attributes; scripts come from our own host only.
 _SWAGGER_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
-    " object-src 'none'; base-uri 'none'; frame-ancestors 'self'"
+    " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 
 

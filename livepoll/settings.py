@@ -15,8 +15,9 @@ import limits
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from livepoll.secret_key import embedded_secret_key
-from livepoll.static_headers import never_sniff
+from livepoll.private_files import make_private_folder, make_private_sqlite
+from livepoll.secret_key import MAKE_ONE, cure, embedded_secret_key, weakness_of
+from livepoll.static_headers import protect_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = BASE_DIR / "data"
@@ -56,9 +57,11 @@ if not SECRET_KEY:
     if not (DEBUG or EMBEDDED):
         raise ImproperlyConfigured(
             "SECRET_KEY is required when DATABASE_URL is set and DEBUG is off. Make one with: "
-            "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            f"{MAKE_ONE}"
         )
     SECRET_KEY = embedded_secret_key(DATA_DIR / "secret_key")
+if not DEBUG and (_weakness := weakness_of(SECRET_KEY)):
+    raise ImproperlyConfigured(cure(_weakness))
 
 # This machine's own names always work: no page of another site can have them.
 ALLOWED_HOSTS: list[str] = [
@@ -217,7 +220,8 @@ def database(url: str) -> dict[str, Any]:
     # Under ASGI each request has a fresh thread; a kept connection would leak with it.
     config["CONN_MAX_AGE"] = 0
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        DATA_DIR.mkdir(exist_ok=True)
+        make_private_folder(DATA_DIR)
+        make_private_sqlite(Path(config["NAME"]))
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -263,7 +267,12 @@ if REDIS_URL:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": "livepoll",
-            "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+            "VERSION": 2,  # entries of version 1 are pickles; they run out unread
+            "OPTIONS": {
+                "serializer": "livepoll.json_cache.JSONSerializer",
+                "socket_timeout": 0.25,
+                "socket_connect_timeout": 0.25,
+            },
         }
     }
 else:
@@ -286,7 +295,7 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 # Works from a checkout without collectstatic; `collectstatic` in the image hashes and compresses.
 _is_collected = (STATIC_ROOT / "staticfiles.json").is_file()
 WHITENOISE_ALLOW_ALL_ORIGINS = False
-WHITENOISE_ADD_HEADERS_FUNCTION = never_sniff
+WHITENOISE_ADD_HEADERS_FUNCTION = protect_files
 WHITENOISE_USE_FINDERS = not _is_collected
 if not _is_collected:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns of a missing folder
@@ -305,6 +314,23 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Sent over https only. Subdomains are for their owner to decide on, who may have others.
+SECURE_HSTS_SECONDS: int = env.int("HSTS_SECONDS", default=365 * 24 * 60 * 60)
+SECURE_HSTS_INCLUDE_SUBDOMAINS: bool = env.switch("HSTS_SUBDOMAINS", default="off")
+if SECURE_HSTS_SECONDS < 0:
+    raise ImproperlyConfigured(f"HSTS_SECONDS must be 0 or more, not {SECURE_HSTS_SECONDS}.")
+# Checks of Django that ask for less than what is there.
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # CSRF middleware is the admin's; the API compares Origin, and has no sessions
+    "security.W005",  # HSTS of subdomains: HSTS_SUBDOMAINS
+    "security.W008",  # to redirect http to https is the proxy's, which has the certificate
+    "security.W009",  # SECRET_KEY: livepoll.E001, which the start asks for too
+    "security.W012",  # the admin's cookies are Secure by connection: livepoll/admin_cookies.py
+    "security.W016",
+    "security.W018",  # DEBUG: livepoll.E002
+    "security.W019",  # a poll may be shown in frames; each page names in which
+    "security.W021",  # HSTS preload is the domain's owner's
+]
 
 CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = True

@@ -1,26 +1,27 @@
-"""Content-Security-Policy for every HTML page.
+"""Content-Security-Policy for every document.
 
-Promises that no inline script or style ever runs on our pages, and that nothing is
-loaded from another host. A view that sets its own policy keeps it; the API's
-documentation brings its own scripts and is left alone.
+Promises that no inline script or style ever runs on our pages, that nothing is loaded from
+another host, and that scripts connect to this server alone. A view that sets its own policy
+keeps it. What is no page of ours (JSON, CSV, an image opened by itself) may do nothing.
 """
 
 from collections.abc import Callable, Iterable
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
-EXEMPT_PREFIXES = ("/api/",)
+NOTHING = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_PAGES = ("text/html", "application/xhtml+xml")
 
 
-def policy(frame_ancestors: Iterable[str] = ("'self'",)) -> str:
+def policy(request: HttpRequest, frame_ancestors: Iterable[str] = ("'self'",)) -> str:
     """The policy as one header value; `frame_ancestors` may show the page in a frame."""
-    connect = " ".join(["'self'", "ws:", "wss:"])
     return "; ".join(
         [
             "default-src 'self'",
             "img-src 'self' data:",
-            f"connect-src {connect}",
+            f"connect-src {' '.join(connect_sources(request))}",
             "object-src 'none'",
             "base-uri 'none'",
             "form-action 'self'",
@@ -29,13 +30,23 @@ def policy(frame_ancestors: Iterable[str] = ("'self'",)) -> str:
     )
 
 
+def connect_sources(request: HttpRequest) -> list[str]:
+    """Our own origin, and its socket by name: not every browser's 'self' has ws: in it."""
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        return ["'self'"]
+    # ws: covers wss: to the same host, where TLS ends at a proxy that no setting names.
+    return ["'self'", f"{'wss' if request.is_secure() else 'ws'}://{host}"]
+
+
 def embed_origins() -> list[str]:
     """Origins that may show any poll in a frame, besides our own."""
     return list(settings.ALLOWED_ORIGINS)
 
 
 class ContentSecurityPolicy:
-    """Middleware: adds the policy to HTML responses that have none."""
+    """Middleware: adds the policy to responses that have none."""
 
     sync_capable = True
     async_capable = False
@@ -45,7 +56,7 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        is_html = response.get("Content-Type", "").startswith("text/html")
-        if is_html and not request.path.startswith(EXEMPT_PREFIXES):
-            response.headers.setdefault("Content-Security-Policy", policy())
+        if "Content-Security-Policy" not in response.headers:
+            is_page = response.get("Content-Type", "").startswith(_PAGES)
+            response.headers["Content-Security-Policy"] = policy(request) if is_page else NOTHING
         return response

@@ -85,7 +85,7 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     if overlay or embed:
         origins += [*embed_origins(), *poll.embed_origins]
     response = _poll_page(request, "live", poll, overlay=overlay, embed=embed)
-    response.headers["Content-Security-Policy"] = policy(origins)
+    response.headers["Content-Security-Policy"] = policy(request, origins)
     return response
 
 

@@ -90,13 +90,18 @@ class ResultsCache:
         except Exception as error:
             self._rest(error)
             return {}
-        return {poll_id: entries[key] for poll_id in poll_ids if (key := _key(poll_id)) in entries}
+        return {
+            poll_id: entry
+            for poll_id in poll_ids
+            if (entry := _read_entry(entries.get(_key(poll_id)))) is not None
+        }
 
     def _share(self, made: dict[UUID, Entry]) -> None:
         if not made or not self._may_ask():
             return
         try:
-            cache.set_many({_key(poll_id): entry for poll_id, entry in made.items()}, _TTL_SECONDS)
+            written = {_key(poll_id): _write_entry(entry) for poll_id, entry in made.items()}
+            cache.set_many(written, _TTL_SECONDS)
         except Exception as error:
             self._rest(error)
 
@@ -115,3 +120,15 @@ def with_as_of(results: bytes, now: datetime) -> bytes:
 
 def _key(poll_id: UUID) -> str:
     return f"results:{poll_id.hex}"
+
+
+def _write_entry(entry: Entry) -> list[Any]:
+    order, status, body = entry
+    return [order, status, body.decode()]  # in what JSON has
+
+
+def _read_entry(written: Any) -> Entry | None:
+    match written:
+        case [[int(epoch), int(version), int(revision)], str(status), str(body)]:
+            return (epoch, version, revision), status, body.encode()
+    return None

@@ -90,7 +90,11 @@ class Crowd:
     Args:
         ports: of the web processes, in order.
         rate: votes a second that are tried at most.
+
+    `sources` gives each connection the address it comes from; None leaves it to the kernel.
     """
+
+    sources: Callable[[], str | None] = staticmethod(lambda: None)
 
     def __init__(
         self, ledger: Ledger, ports: list[int], *, seed: int, rate: float, workers: int
@@ -187,7 +191,8 @@ class Crowd:
                 async with asyncio.timeout(ANSWER_TIMEOUT_SECS):
                     connection = connections.get(port)
                     if connection is None or not connection.is_open:
-                        connection = connections[port] = await HttpConnection.open(port)
+                        connection = await HttpConnection.open(port, self.sources())
+                        connections[port] = connection
                     status, headers, answer = await connection.ask(request)
             except (OSError, TimeoutError, Dropped) as failure:
                 self.ledger.failures[type(failure).__name__] += 1
@@ -253,7 +258,7 @@ class Crowd:
             sockets = self._sockets.setdefault(process, set())
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_SECS):
-                    await socket.connect(self.ports[process])
+                    await socket.connect(self.ports[process], self.sources())
                     await socket.opened.wait()
             except (OSError, TimeoutError):
                 socket.close()

@@ -5,9 +5,8 @@ import asyncio
 import os
 import random
 import secrets
-import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -15,86 +14,29 @@ import psutil
 import pytest
 import uvloop
 
+from tests.chaos.broken import broken_frames, broken_handshake
 from tests.chaos.crowd import until
+from tests.chaos.rig import ServeProcess
 from tests.chaos.wire import (
-    OP_BINARY,
-    OP_CLOSE,
-    OP_PING,
-    OP_PONG,
-    OP_TEXT,
     HttpConnection,
     WatchSocket,
-    frame_bytes,
     upgrade_bytes,
 )
 from tests.e2e.conftest import StartSite
-from tests.e2e.harness import Server, WebProcess
+from tests.e2e.harness import ROOT, Server, WebProcess, site_env
 from tests.poll_api import Json, PollApi
 from tests.sizes import LONG
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 
-STORIES = 2_000 if LONG else 60
+STORIES = 4_500 if LONG else 60  # played twice; seven of ten come to their frames
+FRAMES = 20_000 if LONG else 200
+FRAMES_MOST = 6  # of a story
 IDLE = 10_000 if LONG else 300
 HALF_OPEN = 1_000 if LONG else 100
 MEMORY_MIB = 40
 IDLE_KIB_EACH = 64
 TOGETHER = 50
-
-
-def broken_frames(chance: random.Random) -> bytes:
-    """A few frames, most of them wrong."""
-    return b"".join(_broken_frame(chance) for _ in range(chance.randint(1, 6)))
-
-
-def _broken_frame(chance: random.Random) -> bytes:
-    noise = chance.randbytes(chance.choice([0, 1, 5, 125, 126, 1000, 4097, 6000]))
-    code = struct.pack("!H", chance.randrange(65536))
-    return chance.choice(
-        [
-            frame_bytes(noise),
-            frame_bytes(noise, OP_BINARY),
-            frame_bytes(b'{"type":"ping"}'),
-            frame_bytes(b'{"type":"identify","voter_token":"%b"}' % noise.hex().encode()),
-            frame_bytes(b'{"type":["ping"],"voter_token":{}}'),
-            frame_bytes(b"[" * min(len(noise), 4000)),
-            frame_bytes(b'{"type":"identify","voter_token":"\\ud800"}'),
-            frame_bytes(noise, first=0x00 | OP_TEXT),  # a fragment without an end
-            frame_bytes(noise, first=0xF0 | OP_TEXT),  # reserved bits
-            frame_bytes(noise[:125], chance.randrange(16)),  # any opcode
-            frame_bytes(code + noise[:100], OP_CLOSE),
-            frame_bytes(noise[:125], chance.choice([OP_PING, OP_PONG])),
-            b"\x81\xff" + b"\xff" * 8 + noise,  # a length of 2^64
-            b"\x81\x05hello",  # not masked
-        ]
-    )
-
-
-def broken_handshake(chance: random.Random, path: str) -> bytes:
-    good = upgrade_bytes(path)
-    kind = chance.randrange(8)
-    if kind == 0:
-        return good[: chance.randrange(1, len(good))]
-    if kind == 1:
-        return good.replace(b"Version: 13", b"Version: " + chance.randbytes(3).hex().encode())
-    if kind == 2:
-        return good.replace(b"Sec-WebSocket-Key", b"X-Not-The-Key")
-    if kind == 3:
-        return good.replace(
-            b"Host: 127.0.0.1", b"Host: \xff\xfe" + chance.randbytes(4).hex().encode()
-        )
-    if kind == 4:
-        return good.replace(path.encode(), b"/ws/polls/" + chance.randbytes(20).hex().encode())
-    if kind == 5:
-        return good.replace(
-            path.encode(), b"/ws/polls/%ff%00%2e%2e/" + b"x" * chance.randrange(3000)
-        )
-    if kind == 6:
-        return good.replace(
-            b"\r\n\r\n",
-            b"\r\nCookie: voter=" + chance.randbytes(30).hex().encode() + b'"\\;;=\r\n\r\n',
-        )
-    return chance.randbytes(200)
 
 
 async def send_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) -> None:
@@ -106,7 +48,9 @@ async def send_story(seed: int, web: WebProcess, path: str, seen: Counter[str]) 
     socket = WatchSocket(path)
     await socket.connect(web.port)
     await until(socket.opened.is_set, 10)
-    socket.send(broken_frames(chance))
+    number = chance.randint(1, FRAMES_MOST)
+    seen["frames"] += number
+    socket.send(broken_frames(chance, number))
     await until(socket.closed.is_set, chance.choice([0.05, 0.2, 1.0]))
     seen[f"closed {socket.close_code}" if socket.closed.is_set() else "left open"] += 1
     socket.close()
@@ -165,36 +109,59 @@ def memory_mib(web: WebProcess) -> float:
     return float(psutil.Process(web.pid).memory_info().rss) / 2**20
 
 
-def assert_no_failure(log: Path) -> None:
+def assert_no_failure(log: Path, *also: str) -> None:
     """None of ours."""
     text = log.read_text()
-    for failure in ("Exception in ASGI", "never retrieved", "Exception in callback", " 500 "):
+    failures = ("Exception in ASGI", "never retrieved", "Exception in callback", " 500 ", *also)
+    for failure in failures:
         assert failure not in text, text[-3000:]
+
+
+@pytest.fixture
+def serve(embedded_database: str, tmp_path: Path) -> Iterator[WebProcess]:
+    """`manage.py serve`, as users run it."""
+    env = site_env(database_url=embedded_database)
+    web = ServeProcess(root=ROOT, log=tmp_path / "serve.log", env=env)
+    try:
+        yield web.start()
+    finally:
+        web.stop()
+
+
+def test_broken_frames_and_handshakes_leave_no_traceback(serve: WebProcess) -> None:
+    fuzz_and_look(serve)
+    assert_no_failure(serve.log, "Traceback")
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
 def test_broken_frames_and_handshakes_break_nothing(start_site: StartSite, server: Server) -> None:
+    web = start_site("embedded", server=server)[0]
+    fuzz_and_look(web)
+    if server == "uvicorn":  # Daphne logs each client's error with a traceback
+        assert_no_failure(web.log)
+
+
+def fuzz_and_look(web: WebProcess) -> None:
+    """Play all stories twice; the server lives, serves and has not grown."""
     seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
-    site = start_site("embedded", server=server)
-    web = site[0]
 
     async def play() -> tuple[Counter[str], float, float]:
         poll = await make_poll(web)
-        await fuzz(seed, web, poll)  # first, what is allocated once
+        seen = await fuzz(seed, web, poll)  # first, what is allocated once
         before = memory_mib(web)
-        seen = await fuzz(seed + STORIES, web, poll)
+        seen += await fuzz(seed + STORIES, web, poll)
         await still_serves(web, poll)
         return seen, before, memory_mib(web)
 
     seen, before, after = uvloop.run(play())
     print(
-        f"{server}, seed {seed}: {2 * STORIES} stories, {before:.0f} then {after:.0f} MiB, {seen}"
+        f"{web.server}, seed {seed}: {2 * STORIES} stories, "
+        f"{before:.0f} then {after:.0f} MiB, {seen}"
     )
     assert not any(name.startswith("handshake 5") for name in seen), seen
+    assert seen["frames"] >= FRAMES
     assert web.running
     assert after - before < MEMORY_MIB
-    if server == "uvicorn":  # Daphne logs each client's error with a traceback
-        assert_no_failure(web.log)
 
 
 def test_half_open_handshakes_and_slow_loris_keep_nobody_out(start_site: StartSite) -> None:

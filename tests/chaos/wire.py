@@ -45,10 +45,11 @@ class HttpConnection(asyncio.Protocol):
         self._gone = asyncio.Event()
 
     @classmethod
-    async def open(cls, port: int) -> "HttpConnection":
-        """Raises OSError when no server listens."""
+    async def open(cls, port: int, source: str | None = None) -> "HttpConnection":
+        """From the address `source`, where it is given. Raises OSError when no server listens."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(cls, "127.0.0.1", port)
+        own = (source, 0) if source else None
+        _, connection = await loop.create_connection(cls, "127.0.0.1", port, local_addr=own)
         return connection
 
     @property
@@ -150,11 +151,12 @@ class WatchSocket(asyncio.Protocol):
         self.closed = asyncio.Event()
         self.close_code = CLOSED_WITHOUT_A_WORD
 
-    async def connect(self, port: int) -> "WatchSocket":
+    async def connect(self, port: int, source: str | None = None) -> "WatchSocket":
         """Raises OSError when no server listens; `opened` is done after the handshake."""
         loop = asyncio.get_running_loop()
         if not self._receive_buffer:
-            await loop.create_connection(lambda: self, "127.0.0.1", port)
+            own = (source, 0) if source else None
+            await loop.create_connection(lambda: self, "127.0.0.1", port, local_addr=own)
             return self
         plain = socket.socket()
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)

@@ -71,11 +71,12 @@ def test_each_lasting_service_has_a_health_check_and_is_waited_for(
 
 
 def test_no_secret_has_a_default(services: dict[str, Any]) -> None:
-    used = re.findall(r"\$\{(SECRET_KEY|POSTGRES_PASSWORD)\b([^}]*)\}", COMPOSE.read_text())
-    assert {name for name, _ in used} == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+    names = ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD")
+    used = re.findall(rf"\$\{{({'|'.join(names)})\b([^}}]*)\}}", COMPOSE.read_text())
+    assert {name for name, _ in used} == set(names)
     assert all(rest.startswith(":?") for _, rest in used)
     example = (ROOT / ".env.example").read_text().splitlines()
-    assert {"SECRET_KEY=", "POSTGRES_PASSWORD="} <= set(example)
+    assert {f"{name}=" for name in names} <= set(example)
     assert services["web"]["environment"]["DEBUG"] == "0"
 
 
@@ -108,6 +109,49 @@ def test_the_image_has_every_room_and_nothing_else() -> None:
     let_in = set(re.findall(r"^!(\S+)$", ignored, re.MULTILINE))
     assert let_in == packages() | {"requirements.txt", "asgi.py", "manage.py", "LICENSE"}
     assert "\n*\n" in ignored
+
+
+def test_every_image_is_named_by_digest(services: dict[str, Any]) -> None:
+    images = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    images += [services[name]["image"] for name in ("nginx", "postgres", "redis")]
+    assert len(images) == 5
+    for image in images:
+        assert re.fullmatch(r"[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+
+
+def test_every_container_is_shut_in(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        places = service.get("tmpfs", ["/tmp:"] if name == "redis" else [])
+        assert any(place.startswith("/tmp:") for place in places), name
+        if name not in ("web", "migrate"):  # their image says it: test below
+            assert service["user"] == {"nginx": "nginx"}.get(name, name)
+
+
+def test_redis_wants_its_password_and_shows_it_in_no_list_of_processes(
+    services: dict[str, Any],
+) -> None:
+    redis = services["redis"]
+    assert "requirepass $$REDISCLI_AUTH" in redis["command"][-1]
+    assert redis["environment"]["REDISCLI_AUTH"].startswith("${REDIS_PASSWORD:?")
+    assert services["web"]["environment"]["REDIS_URL"].startswith("redis://:${REDIS_PASSWORD:?")
+
+
+def test_the_steps_of_workflows_are_named_by_commit() -> None:
+    steps = [
+        step
+        for path in (ROOT / ".github" / "workflows").glob("*.yml")
+        for job in yaml.safe_load(path.read_text())["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    assert len(steps) >= 3
+    for step in steps:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"]), step
+        if step["uses"].startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
 
 
 def test_the_image_does_not_run_as_root() -> None:

@@ -74,9 +74,13 @@ def test_the_pod_is_probed_and_drains(manifests: dict[str, Any]) -> None:
 
 
 def test_every_container_is_shut_in_and_bounded(manifests: dict[str, Any]) -> None:
-    images = {image["name"] for image in load("kustomization.yaml")["images"]}
+    [image] = load("kustomization.yaml")["images"]
+    assert image["digest"].startswith("sha256:")
+    assert "newTag" not in image
+    images = {image["name"]}
     for pod in pods(manifests):
         assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] == 10001  # as in the image
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not pod["automountServiceAccountToken"]
         for container in pod["containers"]:

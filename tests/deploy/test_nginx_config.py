@@ -51,6 +51,7 @@ def test_nothing_is_said_twice_and_errors_have_the_one_shape() -> None:
     assert SITE.count("{") == SITE.count("}")
     problems = re.findall(r"return (\d+) '\{.*\"status\":(\d+),.*\"code\":\"(\w+)\"\}'", SITE)
     assert problems == [
+        ("404", "404", "not_found"),
         ("413", "413", "too_large"),
         ("408", "408", "request_timeout"),
         ("414", "414", "uri_too_long"),
@@ -66,6 +67,11 @@ def test_its_bounds_are_those_of_the_server(settings: Any) -> None:
     assert seconds("client_body_timeout") == [settings.REQUEST_SECONDS]
     assert seconds("send_timeout") == [settings.RESPONSE_SECONDS]
     assert f"limit_conn livepoll_address {settings.MAX_CONNECTIONS_PER_ADDRESS};" in SITE
+
+
+def test_metrics_are_not_published() -> None:
+    [metrics] = re.findall(r"location \^~ /metrics \{(.*?)\}", SITE, re.DOTALL)
+    assert metrics.split() == ["return", "404;"]
 
 
 # Collected only where nginx is: everything above holds without it.

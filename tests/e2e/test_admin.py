@@ -175,22 +175,39 @@ def test_its_cookies_are_shut_in_and_secure_where_the_proxy_says_https(office: O
     for scheme, is_secure in (("https", True), ("http", False)):
         named = {"X-Forwarded-Proto": scheme}
         with visitor(office, address="192.0.2.40", **named) as client:
+            prefix, path = ("__Host-", "Path=/") if is_secure else ("", "Path=/admin")
             page = client.get("/admin/login/")
-            token = client.cookies["admin_csrf"]
+            token = client.cookies[f"{prefix}admin_csrf"]
             referer = {"Referer": str(page.url).replace("http:", f"{scheme}:")}
             answer = client.post(
                 "/admin/login/",
                 data={"username": "boss", "password": PASSWORD, "csrfmiddlewaretoken": token},
                 # A Secure cookie is not sent back over the test's plain http.
-                headers={"Cookie": f"admin_csrf={token}", **referer},
+                headers={"Cookie": f"{prefix}admin_csrf={token}", **referer},
             )
             assert answer.status_code == 302
             set_ = answer.headers.get_list("Set-Cookie")
-            assert {one.partition("=")[0] for one in set_} == {"admin_session", "admin_csrf"}
+            names = {f"{prefix}admin_session", f"{prefix}admin_csrf"}
+            assert {one.partition("=")[0] for one in set_} == names
             for cookie in set_:
                 parts = {part.strip() for part in cookie.split(";")}
-                assert {"HttpOnly", "SameSite=Strict", "Path=/admin"} <= parts
+                assert {"HttpOnly", "SameSite=Strict", path} <= parts
                 assert ("Secure" in parts) is is_secure
+
+
+def test_over_https_a_cookie_that_plain_http_could_set_counts_for_nothing(office: Office) -> None:
+    with visitor(office, address="192.0.2.41", **{"X-Forwarded-Proto": "https"}) as client:
+        page = client.get("/admin/login/")
+        token = client.cookies["__Host-admin_csrf"]
+        answer = client.post(
+            "/admin/login/",
+            data={"username": "boss", "password": PASSWORD, "csrfmiddlewaretoken": token},
+            headers={
+                "Cookie": f"admin_csrf={token}",
+                "Referer": str(page.url).replace("http:", "https:"),
+            },
+        )
+        assert answer.status_code == 403
 
 
 def test_no_other_page_has_a_session(staff: httpx.Client, office: Office) -> None:

@@ -5,10 +5,11 @@ import io
 import re
 import zlib
 from base64 import a85decode
+from io import StringIO
 
 import pytest
 
-from exports.csv_cells import safe_cell
+from exports.csv_cells import csv_lines, safe_cell
 from polls.models import Vote
 from tests.polls.people import Json, Person, Site, refusal
 
@@ -72,9 +73,46 @@ def test_results_of_ratings_have_means(owner: Person, site: Site) -> None:
     ]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
-def test_no_cell_is_a_formula(start: str) -> None:
-    assert safe_cell(f"{start}HYPERLINK(1)") == f"'{start}HYPERLINK(1)"
+STARTS = [
+    "=",
+    "+",
+    "-",
+    "@",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+    "\u2212",
+    "\ufe66",
+    " =",
+    '"=',
+    "\0=",
+]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize(
+    "before", ["", "Red;", "Red; ", "Red\t", "Red\r", "Red\n", "Red|", "Red;;"]
+)
+def test_no_cell_is_a_formula_whichever_separator_the_spreadsheet_splits_at(
+    before: str, start: str
+) -> None:
+    [line] = csv_lines([["1", f"{before}{start}HYPERLINK(1)", 5]])
+    for separator in ",;\t|":
+        # Also as Excel reads it where our separator is not its own: quotes in a cell are text.
+        quoted = list(csv.reader(StringIO(line, newline=""), delimiter=separator))
+        split = [part.split(separator) for part in re.split(r"[\r\n]", line)]
+        for cell in (cell for row in (*quoted, *split) for cell in row):
+            assert not cell.lstrip(' "\0').startswith(
+                tuple("=+-@\uff1d\uff0b\uff0d\uff20\u2212\ufe66")
+            )
+
+
+@pytest.mark.parametrize(
+    "text", ["Red", "5 = 5", "a-b", "1+1 = 2", "x; y", "A;B", "", "semi ; colon"]
+)
+def test_plain_text_stays_as_it_is(text: str) -> None:
+    assert safe_cell(text) == text
 
 
 def test_options_that_would_be_formulas_are_text_in_the_export(owner: Person) -> None:

@@ -299,6 +299,13 @@ def test_prometheus_may_ask_by_any_address(outsider: Person) -> None:
     assert response.headers["content-type"].startswith("text/plain; version=")
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-for", "X-Real-IP", "Forwarded"])
+def test_metrics_are_for_no_client_of_a_proxy(outsider: Person, name: str) -> None:
+    response = outsider.get("/metrics", headers={name: "192.0.2.1"})
+    assert refusal(response) == (404, "not_found")
+    assert "livepoll_votes" not in response.text
+
+
 def test_health_says_that_the_process_lives(outsider: Person) -> None:
     response = outsider.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
