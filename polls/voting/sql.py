@@ -39,15 +39,15 @@ _EARLIER = {
     "sqlite": """CROSS JOIN polls_vote AS vote
         ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
 }[VENDOR]
-_CURRENT_VOTES = f"""SELECT given.voter, vote.seq, vote.marks, vote.cast_at, vote.replaces
-    FROM {_rows(voter="uuid", epoch="integer")} {_EARLIER}"""  # noqa: S608
+_CURRENT_VOTES = f"""SELECT given.voter, vote.seq, vote.marks, vote.cast_at, vote.replaces,
+        vote.caster FROM {_rows(voter="uuid", epoch="integer")} {_EARLIER}"""  # noqa: S608
 _SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
     FROM {_rows(poll_id="uuid", epoch="integer", seq="bigint")}
     WHERE polls_vote.poll_id = given.poll_id AND polls_vote.epoch = given.epoch
         AND polls_vote.seq = given.seq"""  # noqa: S608
 _VOTE_COLUMNS = {
     "poll_id": "uuid", "epoch": "integer", "seq": "bigint", "voter": "uuid", "marks": "jsonb",
-    "is_current": "boolean", "replaces": "bigint",
+    "is_current": "boolean", "replaces": "bigint", "caster": "uuid",
 }  # fmt: skip
 APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
     SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {_rows(**_VOTE_COLUMNS)}"""  # noqa: S608
@@ -68,11 +68,11 @@ def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
         cursor.execute(_CURRENT_VOTES, [_json(given)])
         rows = cursor.fetchall()
     found = {}
-    for voter_key, seq, marks, cast_at, replaces in rows:
-        key = voter_key.hex if isinstance(voter_key, UUID) else voter_key
+    for voter_key, seq, marks, cast_at, replaces, caster in rows:
+        key = _hex(voter_key)
         found[key] = StoredVote(
             by_key[key].poll_id, by_key[key].epoch, seq, key, orjson.loads(marks),
-            _moment(cast_at), replaces=replaces,
+            _moment(cast_at), replaces=replaces, caster=caster and _hex(caster),
         )  # fmt: skip
     return found
 
@@ -85,8 +85,8 @@ def supersede_votes(votes: Sequence[StoredVote]) -> None:
 def append_votes(votes: Sequence[StoredVote], cast_at: datetime) -> None:
     """Add vote events, all of this moment, to the record. One statement."""
     given = [
-        (poll_id.hex, epoch, seq, voter, marks, is_current, replaces)
-        for poll_id, epoch, seq, voter, marks, _, is_current, replaces in votes
+        (poll_id.hex, epoch, seq, voter, marks, is_current, replaces, caster)
+        for poll_id, epoch, seq, voter, marks, _, is_current, replaces, caster in votes
     ]
     _execute(APPEND, given, connection.ops.adapt_datetimefield_value(cast_at))
 
@@ -106,8 +106,12 @@ def _json(rows: Sequence[tuple[Any, ...]]) -> str:
     return orjson.dumps(rows).decode()
 
 
+def _hex(value: UUID | str) -> str:
+    """A key as PostgreSQL's driver gives it, or as SQLite keeps it."""
+    return value.hex if isinstance(value, UUID) else value
+
+
 def _moment(value: datetime | str) -> datetime:
-    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: text in UTC."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value
+    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: UTC without saying so."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
