@@ -1,8 +1,9 @@
 """The application's wiring: which endpoint serves which path.
 
-Every HTTP request passes the request guard, then the rate limits. `POST …/votes/` and
-`GET …/results/` go to raw ASGI endpoints (`polls.http`), probes to `livepoll.health` and
-`livepoll.metrics`, everything else to Django; sockets go to the poll consumer.
+Every HTTP request passes the request guard, then the rate limits. `POST …/votes/`,
+`GET …/results/` and `POST …/voters/` go to raw ASGI endpoints (`polls.http`), probes to
+`livepoll.health` and `livepoll.metrics`, everything else to Django; sockets go to the poll
+consumer.
 """
 
 import os
@@ -33,6 +34,7 @@ from livepoll.transport.http_protocol import BoundedHTTP  # noqa: E402
 from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
 from polls.http.vote import cast_vote  # noqa: E402
+from polls.http.voter_token import mint_voter_token  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
 from realtime.memory import freeze_startup_objects  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
@@ -50,10 +52,11 @@ async def django_or_probe(scope: dict[str, Any], receive: Any, send: Any) -> Non
 
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-_RAW_PATH = re.compile(r"/api/v1/polls/[^/]+/(votes|results)/?")
+_RAW_PATH = re.compile(r"/api/v1/(?:polls/[^/]+/(votes|results)|(voters))/?")
 _RAW_ENDPOINTS = {
     ("POST", "votes"): guarded(limited(cast_vote, is_raw=True)),
     ("GET", "results"): guarded(limited(show_results, is_raw=True)),
+    ("POST", "voters"): guarded(limited(mint_voter_token, is_raw=True)),
 }
 _everything_else = with_request_ids(guarded(limited(django_or_probe)))
 
@@ -61,7 +64,7 @@ _everything_else = with_request_ids(guarded(limited(django_or_probe)))
 def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
     running_hub()  # without it, what this process writes would wait for the channel layer
     match = _RAW_PATH.fullmatch(scope["path"])
-    raw_endpoint = match and _RAW_ENDPOINTS.get((scope["method"], match[1]))
+    raw_endpoint = match and _RAW_ENDPOINTS.get((scope["method"], match[1] or match[2]))
     return (raw_endpoint or _everything_else)(scope, receive, send)
 
 

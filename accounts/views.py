@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.tokens import RefreshToken
 
 from polls import errors
 from polls.api.schema import ACCOUNT_AUTH, BODY_REFUSALS, endpoint
 from polls.http.caller import caller_of
+from polls.identity.account_tokens import RefreshToken
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):

@@ -159,6 +159,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "livepoll.middleware.optional_trailing_slash",
+    "livepoll.middleware.personal_responses",
     # Files first: the policies below say nothing of a file, at 100 bytes for each of thirty.
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -387,7 +388,12 @@ SPECTACULAR_SETTINGS = {
                 "name": "Authorization",
                 "description": "`Voter <token>`",
             },
-            "voterCookie": {"type": "apiKey", "in": "cookie", "name": "voter"},
+            "voterCookie": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "voter",
+                "description": "Under TLS `__Host-voter`.",
+            },
             "ownerKey": {
                 "type": "http",
                 "scheme": "bearer",

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from polls.rules.kinds import DEFAULT_KIND, KINDS, NAME_CHARACTERS
 from polls.rules.limits import LIMITS
-from polls.rules.poll import Visibility, VoterPolicy
+from polls.rules.poll import Derivation, Visibility, VoterPolicy
 
 JOIN_CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 JOIN_CODE_LENGTH = 6
@@ -65,6 +65,10 @@ class Poll(models.Model):
     min_voters = models.PositiveIntegerField(default=0)
     listed = models.BooleanField(default=True)
     embed_origins = models.JSONField(default=list)
+    # The database's own default is for polls from before, and for processes that know no better.
+    derivation = models.PositiveSmallIntegerField(
+        default=Derivation.OWN, db_default=Derivation.SHARED, editable=False
+    )
 
     is_draft = models.BooleanField(default=False)
     opens_at = models.DateTimeField(null=True, blank=True)
@@ -162,6 +166,8 @@ class Vote(models.Model):
     cast_at = models.DateTimeField()
     is_current = models.BooleanField(default=True)
     replaces = models.PositiveBigIntegerField(null=True)
+    # `voters.caster_key` where the policy is one of CAST_BY_TOKEN; votes from before have none.
+    caster = models.UUIDField(null=True)
 
     class Meta:
         constraints = [

@@ -18,11 +18,10 @@ from channels.exceptions import StopConsumer
 from django.conf import settings
 
 from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
-from polls.http.caller import read_caller
+from polls.http.caller import Caller, read_caller
 from polls.http.origins import is_allowed_origin
 from polls.http.request import RawRequest
 from polls.identity.owners import is_owner
-from polls.identity.voters import COOKIE_NAME
 from polls.refs import parse_ref
 from polls.results.reader import PollQuery, reader
 from polls.rules.limits import LIMITS
@@ -70,11 +69,17 @@ class NoSuchSocket(_BareConsumer):
 
 
 class PollConsumer(_BareConsumer):
-    """/ws/polls/{id}/"""
+    """/ws/polls/{id}/
+
+    Attributes:
+        caller: all that the handshake and identify frames have proved so far.
+    """
 
     hub: Hub
     room: Room | None = None
     watcher: Watcher
+    caller: Caller
+    voter_code = ""
     admitted: str | None = None
     serving: "asyncio.Task[None] | None" = None
     is_cut = False
@@ -101,6 +106,7 @@ class PollConsumer(_BareConsumer):
         if not self.hub.admit(address):
             await self.accept_and_close(CloseCode.TOO_MANY)
         self.admitted = address
+        self.caller = Caller(address)
         ref = parse_ref(self.scope["url_route"]["kwargs"]["ref"])
         if ref is None:
             await self.accept_and_close(CloseCode.NO_SUCH_POLL)
@@ -117,11 +123,8 @@ class PollConsumer(_BareConsumer):
         try:
             self.room = await self.hub.join(ref)
             with suppress(InvalidToken):  # a stale cookie counts as none
-                await self._identify(
-                    authorization=request.header(b"authorization"),
-                    voter_cookie=request.cookie(COOKIE_NAME),
-                    voter_code=request.header(b"voter-code"),
-                )
+                self._learn(request.caller(), request.header(b"voter-code"))
+            await self._look_who_voted()
             while self.room.is_over:  # given up as empty, or deleted, in the meantime
                 self.room = await self.hub.join(ref)
         except PollNotFound:
@@ -153,56 +156,68 @@ class PollConsumer(_BareConsumer):
         raise StopConsumer
 
     async def _on_identify(self, frame: dict[str, Any]) -> None:
-        given: list[dict[str, str]] = [
-            {"authorization": f"{scheme} {frame[name]}"}
+        given = [
+            f"{scheme} {frame[name]}"
             for name, scheme in _SCHEMES.items()
             if isinstance(frame.get(name), str)
         ]
-        if isinstance(frame.get("voter_code"), str):
-            given.append({"voter_code": frame["voter_code"]})
-        if not given:
+        voter_code = frame["voter_code"] if isinstance(frame.get("voter_code"), str) else ""
+        if not given and not voter_code:
             self._complain("malformed", f"Identify with one of: {', '.join(_PROOFS)}.")
             return
-        for proof in given:  # a stale token must not spoil a good key
+        for authorization in given:  # a stale token must not spoil a good key
             try:
-                await self._identify(**proof)
+                self._learn(
+                    read_caller(
+                        authorization=authorization, voter_cookie="", address=self.caller.address
+                    )
+                )
             except PollError as error:
                 self._complain(error.code, error.detail)
+        self._learn(self.caller, voter_code)
+        try:
+            await self._look_who_voted()
+        except PollError as error:
+            self._complain(error.code, error.detail)
         assert self.room is not None
         self.room.show_to(self.watcher)
 
-    async def _identify(
-        self, *, authorization: str = "", voter_cookie: str = "", voter_code: str = ""
-    ) -> None:
-        """Find out whether this is the owner, or a voter who has voted.
+    def _learn(self, caller: Caller, voter_code: str = "") -> None:
+        """Add what this caller proves to what is known; the owner is one as soon as they prove it.
+
+        A code and the voter token that cast its vote may come in two frames.
+        """
+        assert self.room is not None
+        known = self.caller
+        self.caller = Caller(
+            known.address,
+            device=caller.device or known.device,
+            token=caller.token or known.token,
+            account_id=caller.account_id if caller.account_id is not None else known.account_id,
+        )
+        self.voter_code = voter_code or self.voter_code
+        if is_owner(self.room.state, key=caller.owner_key, account_id=caller.account_id):
+            self.watcher.owned_as = self.room.ownership
+
+    async def _look_who_voted(self) -> None:
+        """Find out whether this is a voter who has voted, and has cast that vote.
 
         With public results this matters once the owner hides them.
         """
         assert self.room is not None
-        state = self.room.state
-        by_address = state.voter_policy == VoterPolicy.IP
-        if not (authorization or voter_cookie or voter_code or by_address):
-            return
-        caller = read_caller(
-            authorization=authorization, voter_cookie=voter_cookie, address=self._address()
-        )
-        if is_owner(state, key=caller.owner_key, account_id=caller.account_id):
-            self.watcher.owned_as = self.room.ownership
-        proof = {
-            VoterPolicy.DEVICE: caller.device,
-            VoterPolicy.ACCOUNT: caller.account_id,
-            VoterPolicy.CODE: voter_code or None,
-            VoterPolicy.IP: caller.address,
+        state, caller = self.room.state, self.caller
+        is_voter = {
+            VoterPolicy.DEVICE: caller.device is not None,
+            VoterPolicy.ACCOUNT: caller.account_id is not None,
+            VoterPolicy.CODE: bool(self.voter_code) and caller.device is not None,
+            VoterPolicy.IP: caller.device is not None,
         }.get(VoterPolicy(state.voter_policy))
-        if proof is None:
+        if not is_voter:
             return
-        self.watcher.identity = caller.known_identity(voter_code)
+        self.watcher.identity = caller.known_identity(self.voter_code)
         if state.results_visibility != Visibility.ALWAYS:
             reading = await reader.read(PollQuery(state.id, identity=self.watcher.identity))
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
-
-    def _address(self) -> str:
-        return RawRequest(self.scope).address
 
     def _is_flooding(self) -> bool:
         if not settings.RATE_LIMITS:

@@ -27,8 +27,14 @@ def respond_through(endpoint: Endpoint, request: Request) -> HttpResponse:
     async_to_sync(endpoint)(_scope_of(request), receive, send)
     start, content = sent
     response = HttpResponse(content["body"], status=start["status"])
-    for name, value in start["headers"]:
-        response[name.decode()] = value.decode("latin-1")
+    for header, encoded in start["headers"]:
+        name, value = header.decode(), encoded.decode("latin-1")
+        if name == "set-cookie":
+            response.cookies.load(value)
+        else:
+            response[name] = (
+                f"{response[name]}, {value}" if name == "vary" and name in response else value
+            )
     return response
 
 

@@ -36,10 +36,14 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="Without a voter token: the same key is the same voter, so a retry is safe.",
+    description="Without a voter token: the same key is the same voter of this poll, so a retry"
+    " is safe.",
 )
 VOTER_CODE = OpenApiParameter(
-    "Voter-Code", str, OpenApiParameter.HEADER, description="Whose vote, in a `code` poll."
+    "Voter-Code",
+    str,
+    OpenApiParameter.HEADER,
+    description="Whose vote, in a `code` poll; with the voter token that cast it.",
 )
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)
 

@@ -321,6 +321,10 @@ class MyVoteSerializer(serializers.Serializer[Any]):
     vote = RecordedVoteSerializer()
 
 
+class VoterTokenRequestSerializer(serializers.Serializer[Any]):
+    cookie = serializers.BooleanField(required=False, default=False)
+
+
 class VoterTokenSerializer(serializers.Serializer[Any]):
     voter_token = serializers.CharField()
 

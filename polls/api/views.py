@@ -26,13 +26,15 @@ from polls.api.serializers import (
     TimelineSerializer,
     VoteAnswerSerializer,
     VoteRequestSerializer,
+    VoterTokenRequestSerializer,
     VoterTokenSerializer,
 )
 from polls.http.caller import caller_of
 from polls.http.results import show_results
 from polls.http.vote import cast_vote, vote_object
+from polls.http.voter_token import mint_voter_token
 from polls.identity.owners import is_owner
-from polls.identity.voters import mint_device, token_of
+from polls.identity.voters import Identity
 from polls.models import Poll
 from polls.results.reader import PollQuery, reader
 from polls.rules.limits import LIMITS
@@ -178,6 +180,14 @@ class VotesView(APIView):
         return respond_through(cast_vote, request)
 
 
+def _identity_of(request: Request) -> Identity:
+    """Whose vote is asked for: that of the voter token, or of the Idempotency-Key it was cast with;
+    in a `code` poll also of the code."""
+    return caller_of(request).known_identity(
+        request.headers.get("Voter-Code"), request.headers.get("Idempotency-Key", "")
+    )
+
+
 class MyVoteView(APIView):
     """The caller's own vote."""
 
@@ -185,13 +195,12 @@ class MyVoteView(APIView):
         "Your vote",
         operation_id="votes_mine",
         responses={200: MyVoteSerializer},
-        refuses=(errors.InvalidToken, errors.PollNotFound, errors.NotVoted),
-        parameters=[schema.REF, schema.VOTER_CODE],
+        refuses=(errors.Malformed, errors.InvalidToken, errors.PollNotFound, errors.NotVoted),
+        parameters=[schema.REF, schema.VOTER_CODE, schema.IDEMPOTENCY_KEY],
         auth=schema.VOTER_AUTH,
     )
     def get(self, request: Request, ref: str) -> Response:
-        identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
-        reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
+        reading = reader.ask_sync(PollQuery(ref_of(ref), identity=_identity_of(request)))
         if reading.vote is None:
             raise errors.NotVoted
         return Response({"vote": vote_object(reading.vote, reading.state.kind)})
@@ -201,15 +210,14 @@ class MyVoteView(APIView):
         operation_id="votes_retract",
         responses={204: None},
         refuses=(
-            errors.InvalidToken, errors.VoterRequired, errors.PollNotFound, errors.NotVoted,
-            errors.VoteChangeOff, errors.PollNotOpen, errors.PollClosed,
+            errors.Malformed, errors.InvalidToken, errors.VoterRequired, errors.PollNotFound,
+            errors.NotVoted, errors.VoteChangeOff, errors.PollNotOpen, errors.PollClosed,
         ),
-        parameters=[schema.REF, schema.VOTER_CODE],
+        parameters=[schema.REF, schema.VOTER_CODE, schema.IDEMPOTENCY_KEY],
         auth=schema.VOTER_AUTH,
     )  # fmt: skip
     def delete(self, request: Request, ref: str) -> Response:
-        identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
-        cast = Cast(ref_of(ref), identity, None)
+        cast = Cast(ref_of(ref), _identity_of(request), None)
         outcome = ballot_box.ask_sync(cast)
         if outcome.error is not None:
             raise outcome.error
@@ -269,17 +277,21 @@ def _state_with_results(request: Request, ref: str) -> PollState:
 
 
 class VotersView(APIView):
-    """Voter tokens."""
+    """Voter tokens. `asgi.py` routes POST to `polls.http.voter_token` without Django."""
 
     @endpoint(
         "A new voter token",
         operation_id="voters_create",
-        responses={201: VoterTokenSerializer},
-        request=None,
-        auth=[{}],
+        description='With `{"cookie": true}`, for pages: 204, and the token is the browser\'s'
+        " cookie. It is the token that the request brings, if it brings one, so a browser stays"
+        " the voter that it is.",
+        responses={201: VoterTokenSerializer, 204: None},
+        refuses=(errors.Malformed, errors.InvalidToken, errors.UnsupportedMediaType),
+        request=VoterTokenRequestSerializer,
+        auth=[{}, {"voterToken": []}, {"voterCookie": []}],
     )
-    def post(self, request: Request) -> Response:
-        return Response({"voter_token": token_of(mint_device())}, status=201)
+    def post(self, request: Request) -> Any:
+        return respond_through(mint_voter_token, request)
 
 
 class LimitsView(APIView):

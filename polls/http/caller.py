@@ -5,19 +5,13 @@ from typing import NamedTuple
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings as jwt_settings
-from rest_framework_simplejwt.tokens import AccessToken
 
 from polls import errors
+from polls.http.voter_cookie import voter_cookie as cookie_among
+from polls.identity.account_tokens import AccessToken
 from polls.identity.client_address import client_address
 from polls.identity.owners import OWNER_KEY_PREFIX
-from polls.identity.voters import (
-    COOKIE_NAME,
-    Identity,
-    device_of_request,
-    fresh_nonce,
-    mint_device,
-    read_token,
-)
+from polls.identity.voters import Identity, fresh_nonce, mint_device, read_token
 from polls.rules.limits import LIMITS
 
 
@@ -35,33 +29,34 @@ class Caller(NamedTuple):
     account_id: int | None = None
 
     def identity(self, *, idempotency_key: str = "", voter_code: str | None = None) -> Identity:
-        """Who votes. Without a token a device is minted: new, or the Idempotency-Key's.
+        """Who votes. Without a token and an Idempotency-Key a device is minted.
+
+        Raises:
+            Malformed: the key is too long.
+        """
+        if idempotency_key:
+            return self.known_identity(voter_code, idempotency_key)
+        device = self.device or mint_device()
+        nonce = fresh_nonce() if self.device else device
+        return self._identity(device, nonce, voter_code)
+
+    def known_identity(self, voter_code: str | None = None, idempotency_key: str = "") -> Identity:
+        """The identity to look up a vote by. No device is minted: a new caller has an empty one,
+        or the Idempotency-Key's.
 
         Raises:
             Malformed: the key is too long.
         """
         if len(idempotency_key) > LIMITS["idempotency_key_characters"]:
             raise errors.Malformed("The Idempotency-Key is too long.")
-        if idempotency_key:
-            nonce = device_of_request(idempotency_key)
-        else:
-            nonce = mint_device() if self.device is None else fresh_nonce()
-        return Identity(
-            device=self.device or nonce,
-            address=self.address,
-            nonce=nonce,
-            account=str(self.account_id) if self.account_id is not None else None,
-            voter_code=voter_code,
-        )
+        return self._identity(self.device or "", "", voter_code, idempotency_key)
 
-    def known_identity(self, voter_code: str | None = None) -> Identity:
-        """The identity to look up a vote by. No device is minted: a new caller has an empty one."""
+    def _identity(
+        self, device: str, nonce: str, voter_code: str | None, idempotency_key: str = ""
+    ) -> Identity:
+        account = str(self.account_id) if self.account_id is not None else None
         return Identity(
-            device=self.device or "",
-            address=self.address,
-            nonce="",
-            account=str(self.account_id) if self.account_id is not None else None,
-            voter_code=voter_code or None,
+            device, self.address, nonce, account, voter_code or None, idempotency_key, self.token
         )
 
 
@@ -73,7 +68,7 @@ def caller_of(request: Request) -> "Caller":
     """
     return read_caller(
         authorization=request.headers.get("Authorization", ""),
-        voter_cookie=request.COOKIES.get(COOKIE_NAME, ""),
+        voter_cookie=cookie_among(request.COOKIES),
         address=client_address(
             request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
         ),

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 
 from polls import errors
-from polls.identity.voters import COOKIE_NAME
+from polls.http.voter_cookie import COOKIE_NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ def problem_response(error: errors.PollError) -> HttpResponse:
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.InvalidCookie):
-        response.delete_cookie(COOKIE_NAME, samesite="Lax")
+        for name in COOKIE_NAMES:
+            response.delete_cookie(name, samesite="Lax")
     return response
 
 

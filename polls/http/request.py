@@ -17,8 +17,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from polls import errors
 from polls.http import request_ids
 from polls.http.caller import Caller, read_caller
+from polls.http.voter_cookie import COOKIE_NAME, voter_cookie
 from polls.identity.client_address import client_address
-from polls.identity.voters import COOKIE_NAME
 
 Header = tuple[bytes, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -26,6 +26,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 _SCOPE_KEY = "livepoll.request"
+_COOKIE_NAME = COOKIE_NAME.encode()  # which ends every name of the cookie
 
 
 class Disconnected(Exception):
@@ -80,11 +81,13 @@ class RawRequest:
         host = self._client[0] if self._client else ""
         return client_address(host, self.header(b"x-forwarded-for"))
 
-    def cookie(self, name: str) -> str:
+    @property
+    def voter_cookie(self) -> str:
+        """The voter token in the cookies, or ""."""
         raw = self.headers.get(b"cookie")
-        if raw is None or name.encode() not in raw:
+        if raw is None or _COOKIE_NAME not in raw:
             return ""
-        return parse_cookie(raw.decode("latin-1")).get(name, "")
+        return voter_cookie(parse_cookie(raw.decode("latin-1")))
 
     @property
     def has_credentials(self) -> bool:
@@ -99,7 +102,7 @@ class RawRequest:
         """
         return read_caller(
             authorization=self.header(b"authorization"),
-            voter_cookie=self.cookie(COOKIE_NAME),
+            voter_cookie=self.voter_cookie,
             address=self.address,
         )
 

@@ -19,7 +19,7 @@ from polls import errors
 from polls.http import request_ids
 from polls.http.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
 from polls.http.request import Header, RawRequest, Send
-from polls.identity.voters import COOKIE_NAME
+from polls.http.voter_cookie import FORGET_COOKIES
 
 _waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
 # The server makes new ones each second, for their Date.
@@ -30,6 +30,12 @@ _CORS_HEADERS: tuple[Header, ...] = (
     (b"access-control-expose-headers", b"ETag, Retry-After, X-Request-ID"),
     (b"vary", b"origin"),
 )
+
+
+# The Cache-Control of what depends on the caller; a cache that keeps such a response all the same
+# has to keep it apart.
+PERSONAL = b"no-store"
+VARIES_BY_CALLER: Header = (b"vary", b"authorization, cookie, voter-code, idempotency-key")
 
 
 def cors_headers(request: RawRequest) -> list[Header]:
@@ -48,9 +54,6 @@ def response_headers(request: RawRequest) -> list[Header]:
     return headers
 
 
-_FORGET_COOKIE = f"{COOKIE_NAME}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax".encode()
-
-
 @lru_cache(maxsize=100)
 def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[Header], bytes]:
     headers = [
@@ -58,6 +61,8 @@ def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[H
         (b"cache-control", cache_control),
         (b"x-content-type-options", b"nosniff"),
     ]
+    if cache_control == PERSONAL:
+        headers.append(VARIES_BY_CALLER)
     return headers, _encode_headers(headers)
 
 
@@ -67,7 +72,7 @@ async def respond(
     body: bytes,
     headers: list[Header],
     content_type: bytes = b"application/json",
-    cache_control: bytes = b"no-store",
+    cache_control: bytes = PERSONAL,
     *,
     at_once: bool = False,
 ) -> None:
@@ -100,7 +105,7 @@ async def respond_problem(
     send: Send, error: errors.PollError, headers: list[Header], **extra: Any
 ) -> None:
     if isinstance(error, errors.InvalidCookie):
-        headers = [*headers, (b"set-cookie", _FORGET_COOKIE)]
+        headers = [*headers, *((b"set-cookie", one) for one in FORGET_COOKIES)]
     headers = [*headers, (b"error-code", error.code.encode())]
     if error.status == 401:
         headers.append((b"www-authenticate", AUTHENTICATE.encode()))

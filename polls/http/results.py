@@ -8,7 +8,7 @@ from typing import Any
 from polls import errors
 from polls.http.problems import as_poll_error
 from polls.http.request import RawRequest, Receive, Send
-from polls.http.response import refuse, respond, response_headers
+from polls.http.response import PERSONAL, refuse, respond, response_headers
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
@@ -32,17 +32,19 @@ async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> N
     assert reading.tag is not None
     tag = reading.tag
     headers.append((b"etag", tag))
+    is_public = reading.state.results_visibility == Visibility.ALWAYS
+    cache_control = _CACHE_CONTROL if is_public else PERSONAL
     if b"if-none-match" in request.headers and _matches(
         request.header(b"if-none-match"), tag.decode()
     ):
-        await respond(send, 304, b"", headers, cache_control=_CACHE_CONTROL)
+        await respond(send, 304, b"", headers, cache_control=cache_control)
         return
     await respond(
         send,
         200,
         with_as_of(reading.results, datetime.now(UTC)),
         headers,
-        cache_control=_CACHE_CONTROL,
+        cache_control=cache_control,
     )
 
 

@@ -15,8 +15,9 @@ from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
 from polls.http.request import Disconnected, Header, RawRequest, Receive, Send
 from polls.http.response import refuse, respond, response_headers
+from polls.http.voter_cookie import set_cookie
 from polls.identity.owners import is_owner
-from polls.identity.voters import COOKIE_MAX_AGE_SECONDS, COOKIE_NAME, token_of
+from polls.identity.voters import Identity, device_in, token_of
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
 from polls.results.reader import PollQuery, reader
@@ -55,7 +56,8 @@ async def cast_vote(scope: dict[str, Any], receive: Receive, send: Send) -> None
 
 async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) -> _Response:
     """The token of a new device goes into `headers` before it votes: a client that must retry
-    is then the same voter."""
+    is then the same voter. An Idempotency-Key says so by itself; its token is the poll's own, and
+    so known once the poll is."""
     if draining.is_draining():
         raise errors.Overloaded(
             "This process is stopping; try again.", retry_after=draining.RETRY_AFTER_SECONDS
@@ -71,10 +73,8 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     identity = caller.identity(
         idempotency_key=request.header(b"idempotency-key"), voter_code=voter_code
     )
-    token = caller.token or token_of(identity.device)
-    if not caller.token:
-        headers.append((b"set-cookie", _cookie(token, request.is_secure)))
-    response_to = partial(_response_to, caller, token.encode())
+    voter = _Voter(caller, identity, request.is_secure, headers)
+    response_to = partial(_response_to, voter)
     response: _Response | Outcome = await ballot_box.cast(Cast(parsed, identity, body), response_to)
     if isinstance(response, Outcome):
         assert response.state is not None
@@ -83,26 +83,57 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     return response
 
 
+class _Voter:
+    """Who waits for a response, and the voter token that goes with it.
+
+    `token` is None while it is not known: see `_cast`. One that the client did not bring is set as
+    its cookie, in `headers`.
+    """
+
+    __slots__ = ("_headers", "_identity", "_is_secure", "caller", "token")
+
+    def __init__(
+        self, caller: Caller, identity: Identity, is_secure: bool, headers: list[Header]
+    ) -> None:
+        self.caller = caller
+        self.token = caller.token
+        self._identity, self._is_secure, self._headers = identity, is_secure, headers
+        if not self.token and identity.device:
+            self._mint(identity.device)
+
+    def take_poll(self, state: PollState) -> None:
+        """The poll is known now."""
+        if self.token is None:
+            self._mint(device_in(state, self._identity))
+
+    def _mint(self, device: str) -> None:
+        self.token = token_of(device)
+        self._headers.append((b"set-cookie", set_cookie(self.token, is_secure=self._is_secure)))
+
+
 def _response_to(
-    caller: Caller, token: bytes, outcome: Outcome, counted_results: bytes | None = None
+    voter: _Voter, outcome: Outcome, counted_results: bytes | None = None
 ) -> _Response | Outcome:
     """What the voter gets; the outcome itself where `counted_results` are needed and missing.
 
     Raises:
         PollError: why the vote was refused.
     """
+    if outcome.state is not None:
+        voter.take_poll(outcome.state)
     if outcome.error is not None:
         raise _with_recorded_vote(outcome)
     assert outcome.vote is not None
     assert outcome.state is not None
     assert outcome.decided_at is not None
-    results = counted_results or _results_for(outcome.state, outcome.decided_at, caller)
+    assert voter.token is not None
+    results = counted_results or _results_for(outcome.state, outcome.decided_at, voter.caller)
     if results is None:
         return outcome
     vote = orjson.dumps(vote_object(outcome.vote, outcome.state.kind))
     return (
         _STATUS[outcome.verdict],
-        b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, token, results),
+        b'{"vote":%b,"voter_token":"%b","results":%b}' % (vote, voter.token.encode(), results),
     )
 
 
@@ -156,11 +187,3 @@ async def _counted_results(state: PollState) -> bytes:
         return b"null"
     assert reading.results is not None
     return with_as_of(reading.results, datetime.now(UTC))
-
-
-def _cookie(token: str, is_secure: bool) -> bytes:
-    secure = "; Secure" if is_secure else ""
-    return (
-        f"{COOKIE_NAME}={token}; Path=/; Max-Age={COOKIE_MAX_AGE_SECONDS}; HttpOnly;"
-        f" SameSite=Lax{secure}"
-    ).encode()

@@ -14,7 +14,7 @@ from polls import errors
 from polls.identity.voters import voter_key_of_code
 from polls.models import JOIN_CODE_ALPHABET, Vote, VoterCode
 from polls.rules.limits import LIMITS
-from polls.selectors import lock_poll
+from polls.selectors import lock_poll, state_of
 
 _GROUPS = 2
 _GROUP_LENGTH = 4
@@ -52,10 +52,11 @@ def make_voter_codes(poll_id: UUID, count: int) -> list[tuple[int, str]]:
         poll = lock_poll(poll_id)
         if poll.voter_codes.count() + count > LIMITS["voter_codes_a_poll"]:
             raise errors.TooManyCodes
+        state = state_of(poll)
         last = poll.voter_codes.aggregate(last=Max("number"))["last"] or 0
         numbered = list(enumerate(codes, last + 1))
         VoterCode.objects.bulk_create(
-            VoterCode(poll=poll, number=number, voter=voter_key_of_code(poll_id, code))
+            VoterCode(poll=poll, number=number, voter=voter_key_of_code(state, code))
             for number, code in numbered
         )
     return numbered

@@ -1,7 +1,8 @@
 """Who is voting: signed voter tokens, and the voter key that a poll stores.
 
-A poll never stores a token, an account or an address, only HMAC(secret, poll, identity):
-without the secret it leads back to none of them, and two polls cannot be linked by it. How
+A poll never stores a token, an account or an address, only HMAC(key, poll, identity): without the
+key it leads back to none of them, and two polls cannot be linked by it. Keys are derived from
+SECRET_KEY, one a purpose; tokens and polls from before know SECRET_KEY itself (`Derivation`). How
 strong each policy is stands in docs/voters.md.
 """
 
@@ -10,60 +11,32 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.core.signing import BadSignature, Signer
 from django.dispatch import receiver
-from django.utils.encoding import force_bytes
 
 from polls.errors import InvalidToken, VoterRequired
-from polls.rules.poll import VoterPolicy
+from polls.identity.keys import derive_key
+from polls.rules.poll import CAST_BY_TOKEN, Derivation, PollState, VoterPolicy
 
-COOKIE_NAME = "voter"
-COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
 _DEVICE_ID_BYTES = 16
 
 
-class VoterSigner(Signer):
-    """Django's signer, which derives its key anew for every signature; this one keeps it.
-
-    The signatures are the same.
-    """
-
-    def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
-        derived = _derived_key(force_bytes(self.salt) + b"signer", force_bytes(key or self.key))
-        return urlsafe_b64encode(_mac(derived, force_bytes(value))).rstrip(b"=").decode()
-
-    def unsign(self, signed_value: str) -> str:
-        value, _, signature = signed_value.rpartition(self.sep)
-        mac = _mac(self._own_key, value.encode())
-        if hmac.compare_digest(urlsafe_b64encode(mac).rstrip(b"="), signature.encode()):
-            return value
-        return super().unsign(signed_value)  # by an older key, or not ours
-
-    @cached_property
-    def _own_key(self) -> bytes:
-        return _derived_key(force_bytes(self.salt) + b"signer", force_bytes(self.key))
-
-
-@lru_cache(maxsize=32)
-def _derived_key(salt: bytes, secret: bytes) -> bytes:
-    """As in `django.utils.crypto.salted_hmac`."""
-    return hashlib.sha256(salt + secret).digest()
-
-
-_signer = VoterSigner(salt="livepoll.voter", sep=".")
+def _tag(mac: hmac.HMAC, device: str) -> str:
+    return urlsafe_b64encode(_ended(mac, device.encode())).decode().rstrip("=")
 
 
 class Identity(NamedTuple):
     """All that a request says of its voter; the poll's policy picks what counts.
 
-    `nonce` stands for the request itself: fresh, or the same for the same Idempotency-Key.
+    `device` is that of the voter token, or a new one; it is "" where an Idempotency-Key stands for
+    it, poll by poll (`device_in`). `nonce` stands for the request itself, and is "" likewise.
+    `token` is the voter token as it came.
     """
 
     device: str
@@ -71,6 +44,8 @@ class Identity(NamedTuple):
     nonce: str
     account: str | None = None
     voter_code: str | None = None
+    idempotency_key: str = ""
+    token: str | None = None
 
 
 _process = ""
@@ -96,14 +71,31 @@ def mint_device() -> str:
     return urlsafe_b64encode(secrets.token_bytes(_DEVICE_ID_BYTES)).decode().rstrip("=")
 
 
-def device_of_request(idempotency_key: str) -> str:
-    """The device id that belongs to an Idempotency-Key: the same key, the same voter."""
-    digest = _digest(b"idempotency:" + idempotency_key.encode())
+def device_in(state: PollState, identity: Identity) -> str:
+    """The device that votes in this poll; "" where the request brought neither a voter token nor
+    an Idempotency-Key."""
+    return identity.device or _device_of_key(state, identity.idempotency_key)
+
+
+def _device_of_key(state: PollState, idempotency_key: str) -> str:
+    """The same key, the same voter; in polls from before even across polls."""
+    if not idempotency_key:
+        return ""
+    return _made_device(state.derivation, state.id, idempotency_key)
+
+
+@lru_cache(maxsize=1000)  # a vote needs it twice: to be stored, and for the token in its response
+def _made_device(derivation: int, poll_id: UUID, idempotency_key: str) -> str:
+    message = b"idempotency:" + idempotency_key.encode()
+    if derivation != Derivation.SHARED:
+        message = poll_id.bytes + message
+    digest = _ended(_voter_mac(derivation), message)
     return urlsafe_b64encode(digest[:_DEVICE_ID_BYTES]).decode().rstrip("=")
 
 
 def token_of(device: str) -> str:
-    return _signer.sign(device)
+    """The voter token of a device: `<device>.<signature>`."""
+    return f"{device}.{_tag(_token_macs()[0], device)}"
 
 
 def read_token(token: str) -> str:
@@ -112,13 +104,24 @@ def read_token(token: str) -> str:
     Raises:
         InvalidToken: it was not signed by us.
     """
-    try:
-        return _signer.unsign(token)
-    except BadSignature:
-        raise InvalidToken from None
+    device, _, tag = token.rpartition(".")
+    for mac in _token_macs():
+        if hmac.compare_digest(_tag(mac, device).encode(), tag.encode()):
+            return device
+    raise InvalidToken
 
 
-def voter_key(poll_id: UUID, policy: str, identity: Identity, slot: str = "") -> str:
+def is_from_before(token: str) -> bool:
+    """Whether a valid token was signed by SECRET_KEY itself, before keys were derived from it."""
+    device, _, tag = token.rpartition(".")
+    macs = _token_macs()
+    return any(
+        hmac.compare_digest(_tag(mac, device).encode(), tag.encode())
+        for mac in macs[len(macs) // 2 :]
+    )
+
+
+def voter_key(state: PollState, identity: Identity, slot: str = "") -> str:
     """What this poll stores of this voter: 32 bits of the poll's id, 96 of an HMAC, in
     hexadecimal digits, which Python hashes and compares faster than a UUID. No I/O.
 
@@ -130,19 +133,33 @@ def voter_key(poll_id: UUID, policy: str, identity: Identity, slot: str = "") ->
     Raises:
         VoterRequired: the policy asks for what the request did not bring.
     """
-    poll = poll_id.bytes
-    who = _who(policy, identity)
+    poll = state.id.bytes
+    who = _who(state, identity)
     if slot:  # with its length, so that no slot and voter together read like others
         who = f"slot:{len(slot)}:{slot}{who}"
-    digest = _digest(poll + who.encode())
+    digest = _ended(_voter_mac(state.derivation), poll + who.encode())
     return (poll[:4] + digest[:12]).hex()
 
 
-def _who(policy: str, identity: Identity) -> str:
+def caster_key(state: PollState, voter: str, identity: Identity) -> str | None:
+    """What is stored beside a vote of which voter token cast it, where the voter key leaves that
+    open (`CAST_BY_TOKEN`); else None. 32 hexadecimal digits; two votes cannot be linked by it.
+
+    Args:
+        voter: the vote's voter key.
+    """
+    if state.voter_policy not in CAST_BY_TOKEN:
+        return None
+    message = f"caster:{voter}:{device_in(state, identity)}"
+    return _ended(_voter_mac(Derivation.OWN), message.encode())[:16].hex()
+
+
+def _who(state: PollState, identity: Identity) -> str:
+    policy = state.voter_policy
     if policy == VoterPolicy.DEVICE:
-        return f"device:{identity.device}"
+        return f"device:{identity.device or _device_of_key(state, identity.idempotency_key)}"
     if policy == VoterPolicy.OPEN:
-        return f"request:{identity.nonce}"
+        return f"request:{identity.nonce or _device_of_key(state, identity.idempotency_key)}"
     if policy == VoterPolicy.IP:
         return f"ip:{identity.address}"
     if policy == VoterPolicy.CODE:
@@ -159,38 +176,47 @@ def normalised_code(code: str) -> str:
     return "".join(letter for letter in code.upper() if letter.isalnum())
 
 
-def voter_key_of_code(poll_id: UUID, code: str) -> str:
+def voter_key_of_code(state: PollState, code: str) -> str:
     """The voter key that a voter code leads to."""
-    return voter_key(poll_id, VoterPolicy.CODE, Identity("", "", "", voter_code=code))
-
-
-def _digest(message: bytes) -> bytes:
-    return _ended(_begun_mac(), message)
+    by_code = state._replace(voter_policy=VoterPolicy.CODE)
+    return voter_key(by_code, Identity("", "", "", voter_code=code))
 
 
 @cache
-def _begun_mac() -> hmac.HMAC:
+def _voter_mac(derivation: int) -> hmac.HMAC:
     """By the oldest known secret: keys of stored voters must outlive a rotation."""
     secret: str = (settings.SECRET_KEY_FALLBACKS or [settings.SECRET_KEY])[-1]
-    return hmac.new(secret.encode(), b"livepoll.voter:", "sha256")
+    if derivation == Derivation.SHARED:
+        return hmac.new(secret.encode(), b"livepoll.voter:", "sha256")
+    return hmac.new(derive_key(secret, "voter keys"), digestmod="sha256")
+
+
+@cache
+def _token_macs() -> tuple[hmac.HMAC, ...]:
+    """For signatures of voter tokens: by the newest secret first, then by each older one; then the
+    same again as they were made before, by Django's Signer."""
+    secrets_known = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return (
+        *(hmac.new(derive_key(one, "voter tokens"), digestmod="sha256") for one in secrets_known),
+        *(
+            hmac.new(
+                hashlib.sha256(b"livepoll.voter" + b"signer" + one.encode()).digest(),
+                digestmod="sha256",
+            )
+            for one in secrets_known
+        ),
+    )
 
 
 @receiver(setting_changed)
 def _forget_secret(**_: object) -> None:
-    _begun_mac.cache_clear()
-
-
-def _mac(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA256. `hmac.digest` would let go of the interpreter's lock for each."""
-    return _ended(_keyed_mac(key), message)
+    _voter_mac.cache_clear()
+    _made_device.cache_clear()
+    _token_macs.cache_clear()
 
 
 def _ended(begun: hmac.HMAC, message: bytes) -> bytes:
+    """HMAC-SHA256. `hmac.digest` would let go of the interpreter's lock for each."""
     mac = begun.copy()
     mac.update(message)
     return mac.digest()
-
-
-@lru_cache(maxsize=32)
-def _keyed_mac(key: bytes) -> hmac.HMAC:
-    return hmac.new(key, digestmod="sha256")

@@ -18,7 +18,7 @@ from polls import errors, selectors, services
 from polls.database.async_connection import AsyncConnection
 from polls.database.batches import Batches
 from polls.database.pending import Pending, settle
-from polls.identity.voters import Identity, voter_key
+from polls.identity.voters import Identity, caster_key, voter_key
 from polls.refs import PollRef
 from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
@@ -124,16 +124,21 @@ def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState
 def _current_votes(
     queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
 ) -> dict[PollQuery, StoredVote]:
-    """The votes that count of those voters who have one."""
+    """The votes that count of those voters who have one and have cast it."""
     voters: dict[PollQuery, Voter] = {}
     for query in queries:
         state = states.get(query.ref)
         if state is not None and query.identity is not None:
             with suppress(errors.PollError):  # not a voter of this poll
-                key = voter_key(state.id, state.voter_policy, query.identity)
-                voters[query] = Voter(state.id, state.epoch, key)
+                key = voter_key(state, query.identity)
+                caster = caster_key(state, key, query.identity)
+                voters[query] = Voter(state.id, state.epoch, key, caster)
     votes = sql.current_votes([*voters.values()])
-    return {query: votes[one.key] for query, one in voters.items() if one.key in votes}
+    return {
+        query: vote
+        for query, one in voters.items()
+        if (vote := votes.get(one.key)) is not None and vote.is_of(one)
+    }
 
 
 def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:

@@ -16,21 +16,26 @@ class Verdict(StrEnum):
 
 
 def decide_vote(
-    state: PollState, now: datetime, marks: Marks, earlier: Marks | None
+    state: PollState, now: datetime, marks: Marks, earlier: Marks | None, *, is_own: bool = True
 ) -> Verdict | Refusal:
     """Decide a valid ballot: the whole rule of who may vote when, and how often.
 
     A repeat of the recorded vote is repeated in every state of the poll, so that a retry always
     gets the first answer.
+
+    Args:
+        earlier: the marks of the vote that counts for this voter.
+        is_own: whether who votes now has cast it; if not, it is neither repeated nor replaced, and
+            the answer is the same for every ballot.
     """
-    if earlier is not None and earlier == marks:
+    if earlier is not None and is_own and earlier == marks:
         return Verdict.REPEATED
     refusal = refusal_by_status(state, now)
     if refusal is not None:
         return refusal
     if earlier is None:
         return Verdict.ACCEPTED
-    return Verdict.REPLACED if state.vote_change else Refusal.ALREADY_VOTED
+    return Verdict.REPLACED if is_own and state.vote_change else Refusal.ALREADY_VOTED
 
 
 def refusal_by_status(state: PollState, now: datetime) -> Refusal | None:

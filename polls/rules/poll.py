@@ -1,7 +1,7 @@
 """A poll's state: its rules, its life, its totals, and who may see them. Pure."""
 
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,6 +22,18 @@ class VoterPolicy(StrEnum):
     CODE = "code"
     IP = "ip"
     OPEN = "open"
+
+
+# Here several people can be one voter: who has a code, who shares an address. A vote keeps by a
+# keyed hash which voter token cast it, and is that token's alone to see, repeat and change.
+CAST_BY_TOKEN = frozenset((VoterPolicy.CODE, VoterPolicy.IP))
+
+
+class Derivation(IntEnum):
+    """How a poll makes voter keys, and voters of Idempotency-Keys: `identity.voters`."""
+
+    SHARED = 1  # polls from before: SECRET_KEY itself; one Idempotency-Key is one voter in them all
+    OWN = 2  # a key for nothing else; an Idempotency-Key is a voter of that poll
 
 
 class Visibility(StrEnum):
@@ -63,6 +75,7 @@ class PollState(NamedTuple):
     stars: dict[str, list[int]] | None
     owner_id: int | None
     owner_key_hash: str
+    derivation: int = Derivation.OWN
 
     def with_totals(
         self,

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from psycopg2 import errorcodes
@@ -17,7 +17,7 @@ from psycopg2 import errorcodes
 from polls import errors, events, metrics, selectors
 from polls.database.stale_backends import end_stale_backends
 from polls.identity.voter_codes import usable_codes
-from polls.identity.voters import voter_key
+from polls.identity.voters import caster_key, is_from_before, voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
 from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
@@ -27,6 +27,11 @@ from polls.voting import sql
 from polls.voting.vote import Cast, Outcome, StoredVote, Voter
 
 logger = logging.getLogger(__name__)
+
+# So long is a vote from before, of which it is not known what token cast it, repeated for a token
+# from before: the answer to a vote just before an upgrade may have been lost.
+_REPEATED_FROM_BEFORE = timedelta(days=1)
+_USED = "There is a vote for this voter code or address; the token that cast it alone may see it."
 
 
 def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | BaseException]:
@@ -129,12 +134,12 @@ class LockedPoll:
     superseded: list[StoredVote] = field(default_factory=list)
 
     def append(
-        self, voter: str, marks: Marks | None, now: datetime, earlier: StoredVote | None
+        self, voter: Voter, marks: Marks | None, now: datetime, earlier: StoredVote | None
     ) -> StoredVote:
         """Give the next seq to a vote event and count it; what it replaces is counted out."""
         if earlier is not None:
             assert earlier.marks is not None
-            del self.current[voter]
+            del self.current[voter.key]
             self.tally.add(self.state.kind, earlier.marks, -1)
             if earlier.seq in self.appended:
                 self.appended[earlier.seq] = earlier._replace(is_current=False)
@@ -142,13 +147,14 @@ class LockedPoll:
                 self.superseded.append(earlier)
         vote = StoredVote(
             self.state.id, self.state.epoch, self.state.version + len(self.appended) + 1,
-            voter, marks, now,
+            voter.key, marks, now,
             is_current=marks is not None, replaces=earlier.seq if earlier else None,
+            caster=voter.caster,
         )  # fmt: skip
         self.appended[vote.seq] = vote
         if marks is not None:
             self.tally.add(self.state.kind, marks)
-            self.current[voter] = vote
+            self.current[voter.key] = vote
         return vote
 
     def state_after(self) -> PollState:
@@ -169,11 +175,11 @@ def _voters_of(
             continue
         state = poll.state
         try:
-            key = voter_key(state.id, state.voter_policy, cast.identity, slot_of(state, cast.body))
+            key = voter_key(state, cast.identity, slot_of(state, cast.body))
         except errors.PollError as error:
             voters.append(error)
             continue
-        voter = Voter(state.id, state.epoch, key)
+        voter = Voter(state.id, state.epoch, key, caster_key(state, key, cast.identity))
         voters.append(voter)
         if state.voter_policy == VoterPolicy.CODE:
             by_code.add(voter)
@@ -191,8 +197,9 @@ def _decide(
         assert isinstance(voter, errors.PollError)
         return Outcome(Verdict.REFUSED, error=voter)
     earlier = poll.current.get(voter.key)
+    is_own = earlier is None or earlier.is_of(voter)
     if cast.body is None:
-        return _decide_retraction(poll, voter, earlier, now)
+        return _decide_retraction(poll, voter, earlier if is_own else None, now)
     try:
         marks = read_ballot(poll.state, cast.body)
     except BallotError as problem:
@@ -200,12 +207,29 @@ def _decide(
         if closed and problem.refusal != Refusal.MALFORMED:
             return _refused(closed)
         return _refused(problem.refusal, problem.detail)
-    verdict = decide_vote(poll.state, now, marks, earlier.marks if earlier else None)
+    if not is_own and _may_repeat(cast, earlier, marks, now):
+        return Outcome(Verdict.REPEATED, earlier)
+    earlier_marks = earlier.marks if earlier else None
+    verdict = decide_vote(poll.state, now, marks, earlier_marks, is_own=is_own)
     if isinstance(verdict, Refusal):
-        return _refused(verdict, vote=earlier)
+        if not is_own and verdict == Refusal.ALREADY_VOTED:
+            return _refused(verdict, _USED)
+        return _refused(verdict, vote=earlier if is_own else None)
     if verdict == Verdict.REPEATED:
         return Outcome(verdict, earlier)
-    return Outcome(verdict, poll.append(voter.key, marks, now, earlier))
+    return Outcome(verdict, poll.append(voter, marks, now, earlier))
+
+
+def _may_repeat(cast: Cast, earlier: StoredVote | None, marks: Marks, now: datetime) -> bool:
+    """Whether this is the retry of a vote from before: see `_REPEATED_FROM_BEFORE`."""
+    return (
+        earlier is not None
+        and earlier.caster is None
+        and earlier.marks == marks
+        and now - earlier.cast_at < _REPEATED_FROM_BEFORE
+        and cast.identity.token is not None
+        and is_from_before(cast.identity.token)
+    )
 
 
 def _decide_retraction(
@@ -218,7 +242,7 @@ def _decide_retraction(
         return _refused(refusal)
     if not poll.state.vote_change:
         return Outcome(Verdict.REFUSED, error=errors.VoteChangeOff())
-    return Outcome(Verdict.RETRACTED, poll.append(voter.key, None, now, earlier))
+    return Outcome(Verdict.RETRACTED, poll.append(voter, None, now, earlier))
 
 
 def _refused(refusal: Refusal, detail: str = "", vote: StoredVote | None = None) -> Outcome:

@@ -24,7 +24,7 @@ from polls.rules.ballot import BallotError, Marks, slot_of
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import kind_of
 from polls.rules.kinds.kind import Kind
-from polls.rules.poll import PollState, Status, VoterPolicy
+from polls.rules.poll import CAST_BY_TOKEN, PollState, Status
 from polls.rules.tally import Tally
 from polls.voting.vote import Cast, Outcome, StoredVote
 
@@ -141,7 +141,7 @@ def _lone_votes(
         if state is None:
             continue
         try:
-            voter = voter_key(state.id, state.voter_policy, identity, slot_of(state, body))
+            voter = voter_key(state, identity, slot_of(state, body))
         except errors.PollError:
             continue
         found[voter] = None if voter in found else (number, state, body)
@@ -159,8 +159,9 @@ def _additions(votes: Mapping[str, _LoneVote | None], now: datetime) -> list[Add
             addition = additions[state.id]
         else:
             kind = kind_of(state.kind)
-            # Not where a code has to be looked up, nor where totals are more than a sum an option.
-            is_simple = kind.is_sum and state.voter_policy != VoterPolicy.CODE
+            # Not where a code has to be looked up or a caster to be kept, nor where totals are more
+            # than a sum an option.
+            is_simple = kind.is_sum and state.voter_policy not in CAST_BY_TOKEN
             takes = is_simple and state.status_at(now) == Status.OPEN
             addition = Addition(state, kind, Tally.to_add()) if takes else None
             additions[state.id] = addition

@@ -8,6 +8,7 @@ a transaction that holds the polls' locks.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -38,15 +39,16 @@ _EARLIER = {
     "sqlite": """CROSS JOIN polls_vote AS vote
         ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
 }[VENDOR]
-_CURRENT_VOTES = f"""SELECT given.place, vote.seq, vote.marks, vote.cast_at, vote.replaces
-    FROM {_rows(voter="uuid", epoch="integer", place="integer")} {_EARLIER}"""  # noqa: S608
+_CURRENT_VOTES = f"""SELECT given.place, vote.seq, vote.marks, vote.cast_at, vote.replaces,
+        vote.caster FROM {_rows(voter="uuid", epoch="integer", place="integer")}
+    {_EARLIER}"""  # noqa: S608
 _SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
     FROM {_rows(poll_id="uuid", epoch="integer", seq="bigint")}
     WHERE polls_vote.poll_id = given.poll_id AND polls_vote.epoch = given.epoch
         AND polls_vote.seq = given.seq"""  # noqa: S608
 _VOTE_COLUMNS = {
     "poll_id": "uuid", "epoch": "integer", "seq": "bigint", "voter": "uuid", "marks": "jsonb",
-    "is_current": "boolean", "replaces": "bigint",
+    "is_current": "boolean", "replaces": "bigint", "caster": "uuid",
 }  # fmt: skip
 APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
     SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {_rows(**_VOTE_COLUMNS)}"""  # noqa: S608
@@ -62,16 +64,17 @@ def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
     if not voters:
         return {}
     voters = [*{voter.key: voter for voter in voters}.values()]
-    given = [(key, epoch, place) for place, (_, epoch, key) in enumerate(voters)]
+    given = [(one.key, one.epoch, place) for place, one in enumerate(voters)]
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT_VOTES, [_json(given)])
         rows = cursor.fetchall()
     found = {}
-    for place, seq, marks, cast_at, replaces in rows:
-        poll_id, epoch, key = voters[place]
+    for place, seq, marks, cast_at, replaces, caster in rows:
+        poll_id, epoch, key, _ = voters[place]
         found[key] = StoredVote(
-            poll_id, epoch, seq, key, orjson.loads(marks), _moment(cast_at), True, replaces
-        )
+            poll_id, epoch, seq, key, orjson.loads(marks), _moment(cast_at), True, replaces,
+            caster and _hex(caster),
+        )  # fmt: skip
     return found
 
 
@@ -84,8 +87,8 @@ def write(states: Sequence[PollState], appended: Votes, superseded: Votes, now: 
     given: list[tuple[str, list[Any], list[tuple[Any, ...]]]] = [
         (_SUPERSEDE, [], [(vote.poll_id.hex, vote.epoch, vote.seq) for vote in superseded]),
         (APPEND, [connection.ops.adapt_datetimefield_value(now)], [
-            (poll_id.hex, epoch, seq, voter, marks, is_current, replaces)
-            for poll_id, epoch, seq, voter, marks, _, is_current, replaces in appended
+            (poll_id.hex, epoch, seq, voter, marks, is_current, replaces, caster)
+            for poll_id, epoch, seq, voter, marks, _, is_current, replaces, caster in appended
         ]),
         (_SAVE, [], [(one.id.hex, *(getattr(one, name) for name in _TOTALS)) for one in states]),
     ]  # fmt: skip
@@ -102,8 +105,12 @@ def _json(rows: Sequence[tuple[Any, ...]]) -> str:
     return orjson.dumps(rows).decode()
 
 
+def _hex(value: UUID | str) -> str:
+    """A key as PostgreSQL's driver gives it, or as SQLite keeps it."""
+    return value.hex if isinstance(value, UUID) else value
+
+
 def _moment(value: datetime | str) -> datetime:
-    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: text in UTC."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value
+    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: UTC without saying so."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

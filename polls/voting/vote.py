@@ -22,11 +22,13 @@ class Cast(NamedTuple):
 
 
 class Voter(NamedTuple):
-    """A voter in one epoch of one poll, by the voter key (32 hexadecimal digits)."""
+    """A voter in one epoch of one poll, by the voter key (32 hexadecimal digits), and the
+    voter token that they come with now (`voters.caster_key`)."""
 
     poll_id: UUID
     epoch: int
     key: str
+    caster: str | None = None
 
 
 class StoredVote(NamedTuple):
@@ -40,10 +42,16 @@ class StoredVote(NamedTuple):
     cast_at: datetime
     is_current: bool = True
     replaces: int | None = None
+    caster: str | None = None
+
+    def is_of(self, voter: Voter) -> bool:
+        """Whether this voter's vote was cast by who comes as this voter now: a used code, a shared
+        address does not show another's."""
+        return self.caster == voter.caster
 
 
 class Outcome(NamedTuple):
-    """The result of a Cast: `vote` is what is recorded, `error` why it was refused.
+    """The result of a Cast: `vote` is the caller's own recorded vote, `error` why it was refused.
 
     `state` is the poll as the batch left it, `decided_at` when that was; None where there is no
     such poll.

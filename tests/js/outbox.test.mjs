@@ -34,6 +34,7 @@ const names = () => events.map(([name]) => name);
 
 beforeEach(() => {
   server = new Server();
+  remember("is_voter", true); // but see "a first vote"
   open();
 });
 
@@ -45,12 +46,12 @@ afterEach(() => {
 });
 
 describe("a vote", () => {
-  it("leaves when it is recorded, and the voter's token is kept", async () => {
+  it("leaves when it is recorded, and the voter's token is not kept", async () => {
     server.answer = recorded;
     await outbox.put("p", ballot);
     assert.deepEqual(events, [["recorded", "p", false]]);
     assert.equal(outbox.waiting("p"), null);
-    assert.equal(recall("voter"), "token");
+    assert.equal(recall("voter"), null);
     assert.deepEqual(server.requests.map(({ method, address, body }) => [method, address, body]),
       [["POST", "/api/v1/polls/p/votes/", ballot]]);
   });
@@ -225,13 +226,71 @@ describe("votes in several polls", () => {
 
 describe("an account's vote", () => {
   it("is sent in its name, in nobody else's, and without one by who has signed out", async () => {
-    remember("voter", "browser");
     open(async (name) => (name === "ada" ? "token of ada" : null));
     server.answer = () => json(201, { vote: { seq: 1 } });
     await outbox.put("p", ballot, "ada");
     await outbox.put("p", ballot, "bob");
     await outbox.put("p", ballot);
     assert.deepEqual(server.requests.map(({ headers }) => headers.Authorization),
-      ["Bearer token of ada", "Voter browser", "Voter browser"]);
+      ["Bearer token of ada", undefined, undefined]);
+  });
+});
+
+describe("a first vote", () => {
+  const asked = () => server.requests.map(({ address, headers, body }) =>
+    [address, headers.Authorization, body]);
+  const minting = (answer) => ({ address }) => (address.endsWith("/voters/") ? answer() : recorded());
+  const cookie = () => new Response(null, { status: 204 });
+  const votes = ["/api/v1/polls/p/votes/", undefined, ballot];
+
+  beforeEach(clearStorage);
+
+  it("asks for the cookie before, once", async () => {
+    server.answer = minting(cookie);
+    await outbox.put("p", ballot);
+    await outbox.put("p", ballot);
+    assert.deepEqual(asked(), [["/api/v1/voters/", undefined, { cookie: true }], votes, votes]);
+  });
+
+  it("asks once for votes in several polls that leave together", async () => {
+    server.answer = minting(cookie);
+    await Promise.all([outbox.put("p", ballot), outbox.put("q", ballot)]);
+    assert.equal(asked().filter(([address]) => address.endsWith("/voters/")).length, 1);
+  });
+
+  it("waits while the cookie cannot be had", async () => {
+    server.answer = minting(() => json(503, { code: "overloaded" }));
+    await outbox.put("p", ballot);
+    assert.deepEqual(names(), ["waiting"]);
+    server.answer = minting(cookie);
+    await pass(60_000);
+    assert.deepEqual(names(), ["waiting", "recorded"]);
+  });
+
+  it("hands over the token that pages from before kept, once", async () => {
+    remember("voter", "kept");
+    server.answer = minting(cookie);
+    await outbox.put("p", ballot);
+    await outbox.put("p", ballot);
+    assert.deepEqual(asked(), [["/api/v1/voters/", "Voter kept", { cookie: true }], votes, votes]);
+    assert.equal(recall("voter"), null);
+  });
+
+  it("keeps that token for a server from before, which makes no cookie of it", async () => {
+    remember("voter", "kept");
+    server.answer = minting(() => json(201, { voter_token: "other" }));
+    await outbox.put("p", ballot);
+    assert.equal(recall("voter"), "kept");
+  });
+
+  it("drops a token that is valid no more", async () => {
+    remember("voter", "kept");
+    server.answer = ({ address, headers }) => {
+      if (headers.Authorization) return json(401, { code: "invalid_token" });
+      return address.endsWith("/voters/") ? cookie() : recorded();
+    };
+    await outbox.put("p", ballot);
+    assert.deepEqual(asked().map(([, authorization]) => authorization), ["Voter kept", undefined, undefined]);
+    assert.deepEqual([recall("voter"), recall("is_voter")], [null, true]);
   });
 });

@@ -122,8 +122,17 @@ class ModelPoll:
             if not code:
                 return "voter_required"
             return ("code", code) if self.codes.get(code) else "invalid_voter_code"
-        counted_by = {"device": "device", "ip": "address", "open": "nonce"}[self.policy]
-        return (counted_by, str(who[counted_by]))
+        if self.policy == "ip":
+            return ("address", str(who["address"]))
+        counted_by = {"device": "device", "open": "nonce"}[self.policy]
+        return (counted_by, who[counted_by] or f"key {who['idempotency_key']}")
+
+    def is_own(self, who: Who, event: Mapping[str, Any] | None) -> bool:
+        """Whether this person may see and change their voter's vote: where several are one voter,
+        who has cast it."""
+        if event is None or self.policy not in ("code", "ip"):
+            return True
+        return bool(event["caster"] == caster_of(who))
 
     def vote_of(self, voter: tuple[str, str]) -> dict[str, Any] | None:
         for event in reversed(self.events):
@@ -139,7 +148,7 @@ class ModelPoll:
         if isinstance(voter, str):
             return refused(voter)
         if body is None:
-            return self._retract(voter)
+            return self._retract(voter, who)
         faults = self.faults_of(body)
         if faults:
             # A poll that takes no votes says so before any error of a readable ballot.
@@ -150,29 +159,33 @@ class ModelPoll:
             return refused(*faults)
         marks = self.marks_of(body)
         earlier = self.vote_of(voter)
-        if earlier and earlier["marks"] == marks:
+        is_own = self.is_own(who, earlier)
+        if earlier and is_own and earlier["marks"] == marks:
             return Answer("repeated", earlier)
+        shown = earlier if is_own else None
         if self.status != "open":
             code = "poll_closed" if self.status == "closed" else "poll_not_open"
-            return refused(code, event=earlier)
-        if earlier and not self.may_change:
-            return refused("already_voted", event=earlier)
-        return Answer("replaced" if earlier else "accepted", self._record(voter, marks))
+            return refused(code, event=shown)
+        if earlier and not (is_own and self.may_change):
+            return refused("already_voted", event=shown)
+        return Answer("replaced" if earlier else "accepted", self._record(voter, who, marks))
 
-    def _retract(self, voter: tuple[str, str]) -> Answer:
-        if self.vote_of(voter) is None:
+    def _retract(self, voter: tuple[str, str], who: Who) -> Answer:
+        earlier = self.vote_of(voter)
+        if earlier is None or not self.is_own(who, earlier):
             return refused("not_voted")
         if self.status != "open":
             return refused("poll_closed" if self.status == "closed" else "poll_not_open")
         if not self.may_change:
             return refused("vote_change_off")
-        return Answer("retracted", self._record(voter, None))
+        return Answer("retracted", self._record(voter, who, None))
 
-    def _record(self, voter: tuple[str, str], marks: Any) -> dict[str, Any]:
+    def _record(self, voter: tuple[str, str], who: Who, marks: Any) -> dict[str, Any]:
         earlier = self.vote_of(voter)
         event = {
             "seq": self.version + 1,
             "voter": voter,
+            "caster": caster_of(who),
             "marks": marks,
             "replaces": earlier["seq"] if earlier else None,
         }
@@ -268,6 +281,11 @@ class ModelPoll:
             },
             "means": {option: mean_of(stars) for option, stars in given.items()},
         }
+
+
+def caster_of(who: Who) -> str:
+    """The voter token of a request, or what stands for it."""
+    return who["device"] or f"key {who['idempotency_key']}"
 
 
 def mean_of(stars: list[int]) -> float | None:

@@ -33,10 +33,10 @@ from polls.identity.voters import Identity
 from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.results.reader import PollQuery, Reading, read_polls
-from polls.rules.poll import PollState, Status
+from polls.rules.poll import Derivation, PollState, Status
 from polls.voting.committer import commit
 from polls.voting.vote import Cast, Outcome
-from tests.polls.poll_model import Answer, ModelPoll
+from tests.polls.poll_model import Answer, ModelPoll, Who
 from tests.polls.voting.running_box import RunningBox
 from tests.sizes import sized
 
@@ -45,6 +45,8 @@ KINDS = ("single", "multiple", "ranked", "rating")
 OPTIONS = 3
 VOTERS = 6
 MOST_POLLS = 7
+COMINGS = ("by token", "as another", "by key")
+COMING = (*COMINGS, "by token")
 # Two of the polls live through most of what happens, so that their lives get somewhere.
 PLACES = st.sampled_from([0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6])
 
@@ -97,21 +99,32 @@ class Subject:
     voter_keys: dict[tuple[str, str], str]
     voter_codes: list[str]
 
-    def who(self, voter: int, nonce: int) -> dict[str, str | None]:
+    def who(self, voter: int, nonce: int, coming: str = "by token") -> Who:
         """All that a request of this voter brings: two of them share an address, the first
-        one has no account, and some have no voter code or an invented one."""
+        one has no account, and some have no voter code or an invented one.
+
+        Args:
+            coming: "as another", with another token, is a second person with the same code,
+                address or account; "by key" is one who brings an Idempotency-Key instead.
+        """
         given: Sequence[str | None] = [*self.voter_codes, "ZZZZ-9999", None, ""]
+        device, key = {
+            "by token": (f"device-{voter}", ""),
+            "as another": (f"other-{voter}", ""),
+            "by key": ("", f"key-{voter}"),
+        }[coming]
         return {
-            "device": f"device-{voter}",
+            "device": device,
             "address": f"2001:db8::{voter // 2}",
-            "nonce": f"nonce-{nonce}",
+            "nonce": "" if key else f"nonce-{nonce}",
             "account": str(voter) if voter else None,
             "voter_code": given[voter % len(given)],
+            "idempotency_key": key,
         }
 
 
 # A vote as it is sent: the poll, the voter, the body or None to retract, by join code or by id.
-CastRequest = tuple[Subject, dict[str, str | None], Mapping[str, Any] | None, bool]
+CastRequest = tuple[Subject, Who, Mapping[str, Any] | None, bool]
 
 
 class PollsMachine(RuleBasedStateMachine):
@@ -158,6 +171,7 @@ class PollsMachine(RuleBasedStateMachine):
             model.has_duration, model.ends = True, not model.draft
         poll, _ = services.create_poll(
             question="?", options=list(model.texts.values()), kind=kind, voter_policy=policy,
+            derivation=data.draw(st.sampled_from([*Derivation]), "derivation"),
             vote_change=model.may_change, min_choices=model.at_least, max_choices=model.at_most,
             min_voters=model.min_voters, is_draft=model.draft, **schedule,
         )  # fmt: skip
@@ -282,7 +296,10 @@ class PollsMachine(RuleBasedStateMachine):
         subject = self._subject(at)
         bodies = data.draw(st.lists(st.one_of(ballots(self.kind), st.none()), min_size=2,
                                     max_size=4), "bodies")  # fmt: skip
-        self._record([(subject, subject.who(voter, voter), body, False) for body in bodies])
+        self._record([
+            (subject, subject.who(voter, voter, data.draw(st.sampled_from(COMING))), body, False)
+            for body in bodies
+        ])  # fmt: skip
 
     @precondition(lambda self: self.cast)
     @rule(numbers=st.lists(st.integers(0, 10_000), min_size=1, max_size=6))
@@ -294,9 +311,11 @@ class PollsMachine(RuleBasedStateMachine):
         subject = self.subjects[data.draw(PLACES) % len(self.subjects)]
         voter = data.draw(st.integers(0, VOTERS - 1), "voter")
         nonce = data.draw(st.integers(0, 20), "nonce")
+        coming = data.draw(st.sampled_from(COMING), "coming")
         retracts = data.draw(st.integers(0, 4), "retracts if 0") == 0
         body = None if retracts else data.draw(ballots(self.kind), "body")
-        return subject, subject.who(voter, nonce), body, data.draw(st.booleans(), "by join code")
+        who = subject.who(voter, nonce, coming)
+        return subject, who, body, data.draw(st.booleans(), "by join code")
 
     def _record(self, batch: Sequence[CastRequest]) -> None:
         self.cast += batch
@@ -344,7 +363,8 @@ class PollsMachine(RuleBasedStateMachine):
     @rule()
     def every_voter_finds_their_own_vote(self) -> None:
         living = self._living()
-        asked = [(one, one.who(voter, voter)) for one in living for voter in range(VOTERS)]
+        asked = [(one, one.who(voter, voter, coming))
+                 for one in living for voter in range(VOTERS) for coming in COMINGS]  # fmt: skip
         queries = [PollQuery(one.id, identity=Identity(**who)) for one, who in asked]  # type: ignore[arg-type]
         for (subject, who), reading in zip(asked, read_polls(queries), strict=True):
             assert isinstance(reading, Reading)
@@ -354,6 +374,8 @@ class PollsMachine(RuleBasedStateMachine):
                 assert vote is None or voter == "invalid_voter_code"
                 continue
             recorded = subject.model.vote_of(voter)
+            if not subject.model.is_own(who, recorded):
+                recorded = None
             assert (vote and vote.seq) == (recorded and recorded["seq"])
             assert (vote and vote.marks) == (recorded and recorded["marks"])
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from polls import errors
 from polls.http.caller import read_caller
 from polls.http.request import RawRequest
+from polls.http.voter_cookie import COOKIE_NAMES
 from polls.identity.client_address import client_address
-from polls.identity.voters import COOKIE_NAME, mint_device, read_token, token_of
+from polls.identity.voters import mint_device, read_token, token_of
 
 HEADER_TEXT = st.text(st.characters(max_codepoint=255), max_size=300)
 SCHEMES = st.sampled_from(["Voter", "voter", "Bearer", "BEARER", "Basic", "", "Voter\t", "Bearer "])
@@ -63,20 +64,21 @@ def test_any_authorization_and_cookie_is_somebody_or_refused(
 
 @given(st.binary(max_size=400))
 def test_any_cookie_header_is_read(raw: bytes) -> None:
-    value = request_with([(b"cookie", raw)]).cookie(COOKIE_NAME)
+    value = request_with([(b"cookie", raw)]).voter_cookie
     assert isinstance(value, str)
 
 
 @given(st.lists(st.sampled_from([*'abc;=" ,\\', "voter", "voter=", "; voter=x.y"]), max_size=30))
 def test_any_cookie_like_header_is_read(parts: list[str]) -> None:
-    request_with([(b"cookie", "".join(parts).encode())]).cookie(COOKIE_NAME)
+    assert isinstance(request_with([(b"cookie", "".join(parts).encode())]).voter_cookie, str)
 
 
-def test_a_good_cookie_among_others_is_found() -> None:
+@pytest.mark.parametrize("name", COOKIE_NAMES)
+def test_a_good_cookie_among_others_is_found(name: str) -> None:
     token = token_of(mint_device())
-    jar = SimpleCookie({"theme": "dark", COOKIE_NAME: token, "other": "a b"})
+    jar = SimpleCookie({"theme": "dark", name: token, "other": "a b"})
     header = "; ".join(f"{name}={morsel.coded_value}" for name, morsel in jar.items())
-    assert request_with([(b"cookie", header.encode())]).cookie(COOKIE_NAME) == token
+    assert request_with([(b"cookie", header.encode())]).voter_cookie == token
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))

@@ -9,6 +9,7 @@ from polls.database.async_connection import AsyncConnection
 from polls.identity.voters import Identity, voter_key_of_code
 from polls.models import Poll
 from polls.recount import recount_poll
+from polls.selectors import state_of
 from polls.voting.ballot_box import BallotBox
 from polls.voting.committer import commit
 from polls.voting.first_votes import ADD_FIRST_VOTES
@@ -30,7 +31,7 @@ def make_poll(kind: str = "single", policy: str = "device") -> Poll:
         vote_change=True,
     )
     for number, code in enumerate(CODES[:-1] if policy == "code" else []):
-        poll.voter_codes.create(voter=voter_key_of_code(poll.id, code), number=number)
+        poll.voter_codes.create(voter=voter_key_of_code(state_of(poll), code), number=number)
     return poll
 
 

@@ -61,7 +61,8 @@ export async function request(method, path, { body, headers = {}, timeoutMs = 10
 
 export const bearer = (key) => (key ? { Authorization: `Bearer ${key}` } : {});
 const voter = (token) => (token ? { Authorization: `Voter ${token}` } : {});
-// Who votes: an account where there is one, else this browser; with a code where polls want one.
+// Who votes: an account where there is one, else this browser, by its cookie or a token that was
+// just answered; with a code where polls want one.
 const credentials = ({ token, access, code }) => ({
   ...(access ? bearer(access) : voter(token)),
   ...(code ? { "Voter-Code": code } : {}),
@@ -80,6 +81,9 @@ export const getResults = (id, { etag, key, ...who } = {}) =>
 export const getTimeline = async (id, { key, ...who }) =>
   (await request("GET", `polls/${id}/timeline/`, { headers: { ...credentials(who), ...bearer(key) } })).body;
 
+// The token that is given, else the one in the cookie, else a new one: as the browser's cookie.
+export const mintVoter = (token) =>
+  request("POST", "voters/", { body: { cookie: true }, headers: voter(token) });
 export const castVote = (id, ballot, { idempotencyKey, ...who }) =>
   request("POST", `polls/${id}/votes/`, {
     body: ballot,

@@ -1,5 +1,8 @@
-// What this browser remembers: the voter token, recorded votes, owner keys, small preferences.
+// What this browser remembers: receipts, owner keys, small preferences. Its voter token is in a
+// cookie that no script reads.
 // Storage may be full or forbidden; then the page works and simply forgets.
+
+import { mintVoter } from "./api.js";
 
 const PREFIX = "livepoll.";
 
@@ -23,11 +26,74 @@ export function namesUnder(start) {
   } catch { return []; }
 }
 
-export const voterToken = () => recall("voter");
-export const keepVoterToken = (token) => token && remember("voter", token);
 export const ownerKey = (pollId) => recall(`owner.${pollId}`)?.key ?? null;
 
 // A random name for one try that may be repeated. Works without a secure context, where
 // crypto.randomUUID does not exist (http:// on a hall's own network).
 export const randomKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+
+let asking = null;
+
+export const mayBeVoter = () => Boolean(recall("is_voter") || recall("voter"));
+
+// Done when the browser has its cookie.
+export async function becomeVoter() {
+  if (recall("is_voter") && !recall("voter")) return;
+  asking ??= ask().finally(() => { asking = null; });
+  await asking;
+}
+
+// A token that pages from before kept becomes the cookie.
+export const handOverToken = async () => {
+  if (recall("voter")) await becomeVoter().catch(() => {});
+};
+
+export function forgetVoter() {
+  remember("voter", null);
+  remember("is_voter", null);
+}
+
+async function ask() {
+  const { status } = await mintVoter(recall("voter")).catch((failure) => {
+    if (failure.code !== "invalid_token") throw failure;
+    forgetVoter();
+    return mintVoter();
+  });
+  if (status !== 204) return; // a server from before, which makes no cookie of it
+  remember("voter", null);
+  remember("is_voter", true);
+}
+
+// Receipts of one poll, by who voted: the next person here does not see the last one's.
+export class Receipts {
+  // `voter` gives an account's name or a voter code, "" for the browser, null for none yet.
+  constructor(pollId, voter) {
+    this.pollId = pollId;
+    this.voter = voter;
+  }
+
+  nameOf(voter) {
+    if (voter === null) return null;
+    const name = voter.toUpperCase().replace(/[\s-]/g, "");
+    return name ? `vote.${this.pollId}.${name}` : `vote.${this.pollId}`;
+  }
+
+  recall() {
+    const name = this.nameOf(this.voter());
+    return name && recall(name);
+  }
+
+  keep(receipt, voter = this.voter()) {
+    const name = this.nameOf(voter);
+    if (name) remember(name, receipt);
+  }
+
+  // Pages from before kept one a poll: of the account or code that they remembered.
+  adopt() {
+    const kept = recall(`vote.${this.pollId}`);
+    if (!kept || this.voter() === "") return;
+    this.keep(kept);
+    remember(`vote.${this.pollId}`, null);
+  }
+}

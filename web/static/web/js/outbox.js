@@ -5,13 +5,13 @@
 // tries are spread out (full jitter).
 
 import { Unreachable, castVote } from "./api.js";
-import { keepVoterToken, namesUnder, randomKey, recall, remember, voterToken } from "./memory.js";
+import { becomeVoter, namesUnder, randomKey, recall, remember } from "./memory.js";
 
 const FIRST_DELAY_MS = 800;
 const LONGEST_DELAY_MS = 20000;
 
 export class Outbox extends EventTarget {
-  // Events: "waiting" {poll, failure}, "recorded" {poll, response, repeated},
+  // Events: "waiting" {poll, failure}, "recorded" {poll, ballot, response, repeated},
   // "refused" {poll, problem}.
   // `access`: account name → a promise of its token, or null where it is not signed in.
   constructor(access) {
@@ -57,15 +57,14 @@ export class Outbox extends EventTarget {
     if (!entry || this.sending.has(pollId)) return;
     this.sending.add(pollId);
     try {
+      if (!entry.account) await becomeVoter();
       const { status, body } = await castVote(pollId, entry.ballot, {
-        token: voterToken(),
         access: entry.account ? await this.access(entry.account) : null,
         idempotencyKey: entry.key,
       });
-      keepVoterToken(body.voter_token);
       this.forget(pollId);
       this.tries = 0;
-      this.emit("recorded", { poll: pollId, response: body, repeated: status === 200 });
+      this.emit("recorded", { poll: pollId, ballot: entry.ballot, response: body, repeated: status === 200 });
     } catch (failure) {
       if (failure instanceof Unreachable || failure.temporary) {
         this.again(failure.retryAfterSeconds ?? 0);

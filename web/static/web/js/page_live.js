@@ -9,20 +9,20 @@ import { $, $$, h, setText, show } from "./dom.js";
 import { fill, gettext, number, dateTime } from "./i18n.js";
 import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
-import { ownerKey, recall, remember, voterToken } from "./memory.js";
+import { handOverToken, ownerKey, recall, remember } from "./memory.js";
 import { Shortcuts } from "./shortcuts.js";
 import { Timeline } from "./timeline.js";
 
 const pollId = document.body.dataset.poll;
-const kind = await kindOfPage();
+const [kind] = await Promise.all([kindOfPage(), handOverToken()]);
 const parameters = new URLSearchParams(location.search);
 const root = document.documentElement;
 const key = ownerKey(pollId);
-const feed = new LiveFeed(pollId, { token: voterToken(), key, access: accessToken, counting: true });
+const feed = new LiveFeed(pollId, { key, access: accessToken, counting: true });
 const announcer = new Announcer($("#announcer"));
 const drawn = kind.results({ drawing: $("#bars"), steps: $("#steps") }, draw);
 const timeline = new Timeline($("#timeline"), async () =>
-  getTimeline(pollId, { token: voterToken(), key, access: key ? null : await accessToken() }));
+  getTimeline(pollId, { key, access: key ? null : await accessToken() }));
 const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refresh(), 400));
 
 let poll = null;

@@ -10,12 +10,12 @@ import { $, h, icon, setText, show } from "./dom.js";
 import { dateTime, fill, gettext, number, votersText } from "./i18n.js";
 import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
-import { keepVoterToken, recall, remember, voterToken } from "./memory.js";
+import { Receipts, forgetVoter, handOverToken, mayBeVoter, recall, remember } from "./memory.js";
 import { Outbox } from "./outbox.js";
 
 const FIRST_FIELD = "#ballot-fields :is(input, textarea, button)";
 const pollId = document.body.dataset.poll;
-const kind = await kindOfPage();
+const [kind] = await Promise.all([kindOfPage(), handOverToken()]);
 const announcer = new Announcer($("#announcer"));
 const byAccount = () => poll?.voter_policy === "account";
 const accountName = () => recall("account")?.username ?? null;
@@ -25,9 +25,12 @@ const access = async (name = accountName()) => {
   return (await import("./account.js")).accessToken();
 };
 const accessHere = async () => (byAccount() ? access() : null);
-const code = () => (poll?.voter_policy === "code" ? recall(`code.${pollId}`) : null);
-const who = async () => ({ token: voterToken(), access: await accessHere(), code: code() });
-const feed = new LiveFeed(pollId, { token: voterToken(), access: accessHere, code });
+const byCode = () => poll?.voter_policy === "code";
+const code = () => (byCode() ? recall(`code.${pollId}`) : null);
+const voterHere = () => (byAccount() ? accountName() : byCode() ? code() : "");
+const receipts = new Receipts(pollId, voterHere);
+const who = async () => ({ access: await accessHere(), code: code() });
+const feed = new LiveFeed(pollId, { access: accessHere, code });
 const outbox = new Outbox(access);
 const drawn = kind.results({ drawing: $("#bars"), steps: $("#steps") }, drawResults);
 
@@ -36,7 +39,8 @@ let account = null; // the sign-in form of a poll where accounts vote
 let results = null;
 let epoch = null;
 let ballot = null;
-let receipt = recall(`vote.${pollId}`); // {vote, epoch}
+let receipt = null; // {vote, epoch}
+let token = null; // of the last vote: a socket that was opened before the cookie came needs it
 let editing = false;
 let sending = false;
 let refusal = null; // {code, text}: why the last try did not count
@@ -50,12 +54,12 @@ async function loadAccount() {
 }
 
 async function accountChanged() {
-  keepReceipt(null);
+  receipt = receipts.recall();
   editing = false;
   refusal = null;
   shownState = "";
   setText($("#ballot-error"), "");
-  feed.identify(voterToken());
+  feed.identify(token);
   if (accountName()) await readMyVote();
   render();
   ($("#ballot").hidden ? $("#state") : $(FIRST_FIELD))?.focus();
@@ -63,9 +67,19 @@ async function accountChanged() {
 
 // ---- what is known ----
 
-function keepReceipt(vote) {
-  receipt = vote ? { vote, epoch: vote.epoch ?? epoch } : null;
-  remember(`vote.${pollId}`, receipt);
+function keepReceipt(vote, voter = voterHere()) {
+  const kept = vote ? { vote, epoch: vote.epoch ?? epoch } : null;
+  receipts.keep(kept, voter);
+  const isHere = receipts.nameOf(voterHere() ?? voter) === receipts.nameOf(voter);
+  receipt = isHere ? kept : receipts.recall(); // that of another waited in the outbox
+}
+
+function takeCode() {
+  receipts.adopt();
+  const given = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (given && byCode()) remember(`code.${pollId}`, given);
+  $("#voter-code").value = given ?? recall(`code.${pollId}`) ?? "";
+  receipt = receipts.recall();
 }
 
 async function readMyVote() {
@@ -80,7 +94,7 @@ async function readMyVote() {
 }
 
 function forgetToken() {
-  if (!byAccount()) remember("voter", null);
+  if (!byAccount()) forgetVoter();
   else {
     remember("account", null);
     account.draw();
@@ -88,9 +102,8 @@ function forgetToken() {
 }
 
 // Only who may have voted asks: a first visit is answered without a question.
-const mayHaveVoted = () => Boolean(receipt || {
-  account: accountName(), code: recall(`code.${pollId}`), ip: true,
-}[poll.voter_policy] || voterToken());
+const mayHaveVoted = () => Boolean(receipt || (byAccount()
+  ? accountName() : mayBeVoter() && (!byCode() || code())));
 
 // ---- what is shown ----
 
@@ -105,7 +118,7 @@ function render() {
   if (voting && !ballot) makeForm();
   show($("#ballot"), voting);
   show($("#keep"), editing && Boolean(receipt));
-  show($("#voter-code-field"), poll.voter_policy === "code");
+  show($("#voter-code-field"), byCode());
   show($("#account"), byAccount() && open && !waiting);
   $("#send").disabled = sending;
   setText($("#send"), sending ? gettext("Sending…") : editing && receipt ? gettext("Change my vote") : gettext("Vote"));
@@ -200,6 +213,7 @@ function hiddenText() {
 
 function receiptActions() {
   const actions = [];
+  if (byCode()) actions.push(button(gettext("Use another code"), useAnotherCode));
   if (poll.voter_policy === "open") actions.push(button(gettext("Vote again"), () => edit(false)));
   else if (poll.vote_change) {
     actions.push(button(gettext("Change my vote"), () => edit(true)));
@@ -251,7 +265,7 @@ $("#ballot").addEventListener("submit", async (event) => {
     $(FIRST_FIELD)?.focus();
     return;
   }
-  if (poll.voter_policy === "code") {
+  if (byCode()) {
     value.voter_code = $("#voter-code").value.trim();
     if (!value.voter_code) {
       setText($("#ballot-error"), gettext("Enter the voter code you were given."));
@@ -280,6 +294,16 @@ $("#keep").addEventListener("click", () => {
   render();
 });
 
+function useAnotherCode() {
+  remember(`code.${pollId}`, null);
+  $("#voter-code").value = "";
+  receipt = receipts.recall();
+  ballot = null;
+  refusal = null;
+  render();
+  $("#voter-code").focus();
+}
+
 async function takeBack() {
   try {
     await retractVote(pollId, await who());
@@ -292,17 +316,17 @@ async function takeBack() {
     return;
   }
   render();
-  if (poll.results_visibility === "after_vote") feed.identify(voterToken());
+  if (poll.results_visibility === "after_vote") feed.identify(token);
 }
 
 outbox.addEventListener("recorded", ({ detail }) => {
   if (detail.poll !== pollId) return;
   sending = false;
   editing = false;
-  keepVoterToken(detail.response.voter_token);
+  token = detail.response.voter_token;
   if (detail.response.results) feed.giveResults(detail.response.results);
-  keepReceipt(detail.response.vote);
-  feed.identify(voterToken());
+  keepReceipt(detail.response.vote, detail.ballot.voter_code ?? voterHere());
+  feed.identify(token);
   shownState = "";
   render();
   announcer.say(gettext("Your vote is counted."));
@@ -331,7 +355,7 @@ outbox.addEventListener("refused", ({ detail: { poll: id, problem } }) => {
     feed.refresh();
   } else if (problem.code === "invalid_token") forgetToken();
   render();
-  setText($("#ballot-error"), problem.code === "already_voted" ? "" : problem.message);
+  setText($("#ballot-error"), problem.body.vote ? "" : problem.message);
 });
 
 // ---- the feed ----
@@ -343,6 +367,7 @@ feed.addEventListener("poll", async ({ detail }) => {
   if (detail.voter_policy === "account" && !account) await loadAccount();
   const before = poll;
   poll = detail;
+  if (!before) takeCode();
   followEpoch(poll.epoch);
   if (before && ballot && JSON.stringify(before.options) !== JSON.stringify(poll.options)) {
     const value = ballot.value();
@@ -393,7 +418,6 @@ function statusText() {
 }
 
 $(".as-table").addEventListener("toggle", drawResults);
-$("#voter-code").value = new URLSearchParams(location.hash.slice(1)).get("code") ?? recall(`code.${pollId}`) ?? "";
 showConnection($("#connection"), feed);
 feed.start();
 feed.refresh();

@@ -10,6 +10,7 @@ const problems = () => ({
   poll_not_found: gettext("There is no such poll."),
   poll_closed: gettext("The poll closed before your vote arrived. It was not counted."),
   poll_not_open: gettext("Voting is not open just now. Your vote was not counted."),
+  already_voted: gettext("There is a vote by this code or from this network already."),
   poll_has_votes: gettext("Votes have been cast, so only the wording may still be corrected."),
   vote_change_off: gettext("This poll does not allow a vote to be changed or taken back."),
   invalid_voter_code: gettext("This voter code is not valid, or it has been used."),
