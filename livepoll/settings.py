@@ -180,7 +180,7 @@ if ADMIN:
     MIDDLEWARE += [
         "livepoll.admin_cookies.secure_admin_cookies",
         "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.middleware.csrf.CsrfViewMiddleware",
+        "livepoll.admin_csrf.AdminCsrf",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
     ]
