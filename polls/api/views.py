@@ -46,17 +46,17 @@ class PollListView(APIView):
     """Listed polls, and making one."""
 
     @endpoint(
-        "Listed polls, newest first",
+        "Listed polls, newest first; drafts to their owner's account only",
         operation_id="polls_list",
         responses={200: PollPageSerializer},
-        refuses=(errors.Invalid, errors.NotFound),
+        refuses=(errors.Invalid, errors.NotFound, errors.InvalidToken),
         parameters=[
             OpenApiParameter("status", enum=[one.value for one in Status]),
             OpenApiParameter("q", description="Words of the question."),
             OpenApiParameter("cursor", description="From `next` or `previous`."),
             OpenApiParameter("page_size", int),
         ],
-        auth=[{}],
+        auth=[*schema.ACCOUNT_AUTH, {}],
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("status")
@@ -68,7 +68,12 @@ class PollListView(APIView):
             raise errors.Invalid(
                 errors=[{"field": "q", "code": "invalid", "detail": "No null characters."}]
             )
-        polls = selectors.listed_polls(status=Status(wanted) if wanted else None, query=query)
+        polls = selectors.listed_polls(
+            status=Status(wanted) if wanted else None,
+            query=query,
+            # Drafts are their owner's alone; for the rest a stale token must not matter.
+            account_id=account_of_caller(request) if wanted == Status.DRAFT else None,
+        )
         paginator = NewestFirst()
         page = paginator.paginate_queryset(polls, request, view=self)
         details = selectors.details_of(list(page or []))
