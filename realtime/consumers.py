@@ -16,7 +16,16 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.conf import settings
 
-from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
+from polls.errors import (
+    InvalidToken,
+    InvalidVoterCode,
+    NotOwner,
+    Overloaded,
+    PollError,
+    PollNotFound,
+    RateLimited,
+)
+from polls.http.attempts import current_attempts
 from polls.http.caller import read_caller
 from polls.http.origins import is_allowed_origin
 from polls.http.request import RawRequest
@@ -24,6 +33,7 @@ from polls.identity.owners import is_owner
 from polls.identity.voters import COOKIE_NAME
 from polls.refs import parse_ref
 from polls.results.reader import PollQuery, reader
+from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import Visibility, VoterPolicy
 from realtime import frames, wire
@@ -102,6 +112,7 @@ class PollConsumer(_BareConsumer):
         self.admitted = address
         ref = parse_ref(self.scope["url_route"]["kwargs"]["ref"])
         if ref is None:
+            await current_attempts.get().count(PollNotFound(), poll="")
             await self.accept_and_close(CloseCode.NO_SUCH_POLL)
             return
         await self.send({"type": "websocket.accept"})
@@ -114,16 +125,21 @@ class PollConsumer(_BareConsumer):
         )
         try:
             self.room = await self.hub.join(ref)
-            with suppress(InvalidToken):  # a stale cookie counts as none
+            current_attempts.get().found(self.scope["url_route"]["kwargs"]["ref"])
+            try:
                 await self._identify(
                     authorization=request.header(b"authorization"),
                     voter_cookie=request.cookie(COOKIE_NAME),
                     voter_code=request.header(b"voter-code"),
                 )
+            except (InvalidToken, RateLimited) as error:  # counts as none: a cookie may be stale
+                await self._count_miss(error)
+            current_attempts.get().end()
             while self.room.is_over:  # given up as empty, or deleted, in the meantime
                 self.room = await self.hub.join(ref)
-        except PollNotFound:
-            self.scope.get("livepoll.on_missing_poll", _nothing)()
+        except PollNotFound as missing:
+            ref = self.scope["url_route"]["kwargs"]["ref"]
+            await current_attempts.get().count(missing, poll=ref)
             await self._close(CloseCode.NO_SUCH_POLL)
             raise StopConsumer from None
         except Overloaded:
@@ -163,9 +179,14 @@ class PollConsumer(_BareConsumer):
             return
         for proof in given:  # a stale token must not spoil a good key
             try:
+                if "voter_code" in proof:
+                    await current_attempts.get().check(Credential.VOTER_CODE)
                 await self._identify(**proof)
-            except PollError as error:
+            except PollError as refused:
+                error = await self._count_miss(refused)
                 self._complain(error.code, error.detail)
+            finally:
+                current_attempts.get().end()
         assert self.room is not None
         self.room.show_to(self.watcher)
 
@@ -174,7 +195,12 @@ class PollConsumer(_BareConsumer):
     ) -> None:
         """Find out whether this is the owner, or a voter who has voted.
 
-        With public results this matters once the owner hides them.
+        With public results this matters once the owner hides them. A wrong key or code is counted
+        and not answered.
+
+        Raises:
+            InvalidToken, Overloaded
+            RateLimited: a wrong key or code, beyond the limit.
         """
         assert self.room is not None
         state = self.room.state
@@ -186,6 +212,8 @@ class PollConsumer(_BareConsumer):
         )
         if is_owner(state, key=caller.owner_key, account_id=caller.account_id):
             self.watcher.owned_as = self.room.ownership
+        elif caller.owner_key:
+            await self._refuse_beyond_limit(NotOwner(missed=Credential.OWNER_KEY))
         proof = {
             VoterPolicy.DEVICE: caller.device,
             VoterPolicy.ACCOUNT: caller.account_id,
@@ -198,6 +226,17 @@ class PollConsumer(_BareConsumer):
         if state.results_visibility != Visibility.ALWAYS:
             reading = await reader.read(PollQuery(state.id, identity=self.watcher.identity))
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
+            if reading.is_unknown_code:
+                await self._refuse_beyond_limit(InvalidVoterCode())
+
+    async def _count_miss(self, error: PollError) -> PollError:
+        assert self.room is not None
+        return await current_attempts.get().count(error, poll=str(self.room.state.id))
+
+    async def _refuse_beyond_limit(self, error: PollError) -> None:
+        counted = await self._count_miss(error)
+        if isinstance(counted, RateLimited):
+            raise counted
 
     def _address(self) -> str:
         return RawRequest(self.scope).address
@@ -236,10 +275,6 @@ class PollConsumer(_BareConsumer):
             self.hub.leave(self.room, self.watcher)
         if self.admitted is not None:
             self.hub.dismiss(self.admitted)
-
-
-def _nothing() -> None:
-    """The hook for missing polls where no rate limit counts them."""
 
 
 def _parse(message: dict[str, Any]) -> dict[str, Any]:

@@ -28,13 +28,15 @@ from polls.api.serializers import (
     VoteRequestSerializer,
     VoterTokenSerializer,
 )
+from polls.http.attempts import current_attempts
 from polls.http.caller import caller_of
-from polls.http.results import show_results
+from polls.http.results import hidden, show_results
 from polls.http.vote import cast_vote, vote_object
 from polls.identity.owners import is_owner
 from polls.identity.voters import mint_device, token_of
 from polls.models import Poll
 from polls.results.reader import PollQuery, reader
+from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
 from polls.rules.times import iso
@@ -107,7 +109,9 @@ class PollView(APIView):
         auth=[{}],
     )
     def get(self, request: Request, ref: str) -> Response:
-        return Response(shown(request, selectors.get_details(ref)))
+        details = selectors.get_details(ref)
+        current_attempts.get().found(ref)
+        return Response(shown(request, details))
 
     @endpoint(
         "Edit a poll (owner)",
@@ -199,7 +203,8 @@ class MyVoteView(APIView):
         identity = caller_of(request).known_identity(request.headers.get("Voter-Code"))
         reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
         if reading.vote is None:
-            raise errors.NotVoted
+            unknown = Credential.VOTER_CODE if reading.is_unknown_code else None
+            raise errors.NotVoted(missed=unknown)
         return Response({"vote": vote_object(reading.vote, reading.state.kind)})
 
     @endpoint(
@@ -268,7 +273,7 @@ def _state_with_results(request: Request, ref: str) -> PollState:
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     has_voted = reading.vote is not None
     if not may_see_results(state, reading.status, is_owner=owner, has_voted=has_voted):
-        raise errors.ResultsHidden
+        raise hidden(caller, reading)
     if state.is_withheld:
         raise errors.ResultsHidden("Too few people have voted to show any numbers.")
     return state
