@@ -23,12 +23,11 @@ django_application = get_asgi_application()
 
 # Everything below needs the app registry that the line above filled.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
-from django.conf import settings  # noqa: E402
 
 from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
-from livepoll.rate_limits import RateLimits, unlimited  # noqa: E402
+from livepoll.rate_limits import Application, RateLimits  # noqa: E402
 from livepoll.request_guard import guarded, guarded_socket  # noqa: E402
 from livepoll.transport.http_protocol import BoundedHTTP  # noqa: E402
 from polls.http.request_ids import with_request_ids  # noqa: E402
@@ -43,8 +42,6 @@ from realtime.socket_protocol import BoundedSocket  # noqa: E402
 # The last two are Uvicorn's to use: `--http asgi:BoundedHTTP --ws asgi:BoundedSocket`.
 __all__ = ["BoundedHTTP", "BoundedSocket", "application"]
 
-limited = RateLimits() if settings.RATE_LIMITS else unlimited
-
 
 async def django_or_probe(scope: dict[str, Any], receive: Any, send: Any) -> None:
     probe = _PROBES.get(scope["path"].rstrip("/"))
@@ -53,27 +50,42 @@ async def django_or_probe(scope: dict[str, Any], receive: Any, send: Any) -> Non
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 _RAW_PATH = re.compile(r"/api/v1/(?:polls/[^/]+/(votes|results)|(voters))/?")
-_RAW_ENDPOINTS = {
-    ("POST", "votes"): guarded(limited(cast_vote, is_raw=True)),
-    ("GET", "results"): guarded(limited(show_results, is_raw=True)),
-    ("POST", "voters"): guarded(limited(mint_voter_token, is_raw=True)),
+# The endpoint, and the name of the rate it is under; None: exempt (`livepoll.rate_limits`).
+RAW_ENDPOINTS: dict[tuple[str, str], tuple[Application, str | None]] = {
+    ("POST", "votes"): (cast_vote, "votes"),
+    ("GET", "results"): (show_results, None),
+    ("POST", "voters"): (mint_voter_token, "tokens"),
 }
-_everything_else = with_request_ids(guarded(limited(django_or_probe)))
 
 
-def http_application(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
-    running_hub()  # without it, what this process writes would wait for the channel layer
-    match = _RAW_PATH.fullmatch(scope["path"])
-    raw_endpoint = match and _RAW_ENDPOINTS.get((scope["method"], match[1] or match[2]))
-    return (raw_endpoint or _everything_else)(scope, receive, send)
-
-
-application = ProtocolTypeRouter(
-    {
-        "http": http_application,
-        "websocket": guarded_socket(limited(websocket_application)),
-        "lifespan": lifespan,
+def http_application(limits: RateLimits) -> Application:
+    """All that answers HTTP, behind these limits."""
+    raw_endpoints = {
+        place: guarded(limits.raw(endpoint, rate))
+        for place, (endpoint, rate) in RAW_ENDPOINTS.items()
     }
-)
+    everything_else = with_request_ids(guarded(limits.django(django_or_probe)))
+
+    def serve(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
+        running_hub()  # without it, what this process writes would wait for the channel layer
+        match = _RAW_PATH.fullmatch(scope["path"])
+        raw_endpoint = match and raw_endpoints.get((scope["method"], match[1] or match[2]))
+        return (raw_endpoint or everything_else)(scope, receive, send)
+
+    return serve
+
+
+def application_behind(limits: RateLimits) -> Any:
+    """The whole application."""
+    return ProtocolTypeRouter(
+        {
+            "http": http_application(limits),
+            "websocket": guarded_socket(limits.sockets(websocket_application)),
+            "lifespan": lifespan,
+        }
+    )
+
+
+application = application_behind(RateLimits())
 
 freeze_startup_objects()

@@ -14,12 +14,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
 from polls import errors
 from polls.api.schema import ACCOUNT_AUTH, BODY_REFUSALS, endpoint
-from polls.http.caller import caller_of
+from polls.http.attempts import current_attempts
+from polls.http.caller import address_of, caller_of
 from polls.identity.account_tokens import RefreshToken
+from polls.rules.credentials import Credential
+from polls.security_events import Event, report
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
@@ -67,6 +70,7 @@ class AccountsView(APIView):
     )
     def post(self, request: Request) -> Response:
         given = _credentials(request)
+        current_attempts.get().check_now(Credential.ACCOUNT_NAME)
         try:
             User.username_validator(given["username"])
         except ValidationError as error:
@@ -82,7 +86,8 @@ class AccountsView(APIView):
                 user.save()
         except IntegrityError:
             taken = {"field": "username", "code": "unique", "detail": "This name is taken."}
-            raise errors.Invalid(errors=[taken]) from None
+            raise errors.Invalid(errors=[taken], missed=Credential.ACCOUNT_NAME) from None
+        report(Event.ACCOUNT_MADE, address=address_of(request))
         body = {"id": user.pk, "username": user.username, **_tokens(user)}
         return Response(body, status=201)
 
@@ -118,7 +123,9 @@ class RefreshView(APIView):
         try:
             refresh = RefreshToken(serializer.validated_data["refresh"])
             user = User.objects.get(pk=refresh["user_id"], is_active=True)
-        except (TokenError, KeyError, User.DoesNotExist):
+        except (ExpiredTokenError, User.DoesNotExist):
+            raise errors.StaleToken from None
+        except (TokenError, KeyError):
             raise errors.InvalidToken from None
         return Response(_tokens(user))
 
@@ -135,7 +142,7 @@ class MeView(APIView):
         account_id = caller_of(request).account_id
         user = User.objects.filter(pk=account_id, is_active=True).first() if account_id else None
         if user is None:
-            raise errors.InvalidToken
+            raise errors.StaleToken
         return Response({"id": user.pk, "username": user.username})
 
 

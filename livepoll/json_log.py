@@ -1,4 +1,4 @@
-"""One JSON object a log line: time, level, logger, request id, message, traceback."""
+"""One JSON object a log line: time, level, logger, request id, message, facts, traceback."""
 
 import logging
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ class JSONFormatter(logging.Formatter):
             "request_id": getattr(record, "request_id", "-"),
             "message": record.getMessage(),
         }
+        line |= getattr(record, "facts", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()

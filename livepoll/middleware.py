@@ -7,24 +7,28 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
-from django.urls import is_valid_path
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.deprecation import MiddlewareMixin
 
+from livepoll.routes import route_of
+from polls.errors import PollError
+from polls.http.problems import problem_response
 from polls.http.response import PERSONAL, VARIES_BY_CALLER
 
 
 @sync_and_async_middleware
 def optional_trailing_slash(get_response: Callable[[HttpRequest], Any]) -> Any:
     def fit_slash(request: HttpRequest) -> None:
-        path = request.path_info
-        if is_valid_path(path):
+        given = request.path_info
+        route = route_of(given)
+        if route is None or route.path == given:
             return
-        if path.endswith("/"):
-            if is_valid_path(path[:-1]):
-                request.path_info, request.path = path[:-1], request.path[:-1]
-        elif is_valid_path(f"{path}/"):
-            request.path_info, request.path = f"{path}/", f"{request.path}/"
+        request.path_info = route.path
+        if route.path.endswith("/"):
+            request.path = f"{request.path}/"
+        else:
+            request.path = request.path[:-1]
 
     if iscoroutinefunction(get_response):
 
@@ -66,3 +70,10 @@ def personal_responses(get_response: Callable[[HttpRequest], Any]) -> Any:
         return mark(request, get_response(request))
 
     return synchronous
+
+
+class Refusals(MiddlewareMixin):
+    """A refusal out of a view that is not DRF's: a page, the admin's sign-in."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return problem_response(exception) if isinstance(exception, PollError) else None

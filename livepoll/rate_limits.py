@@ -1,174 +1,225 @@
-"""Rate limits by address: counted atomically across processes with Redis, else in each process.
+"""Rate limits by address: every request is under one, unless a line here exempts it by name.
 
-Wraps HTTP endpoints and sockets. A dead Redis neither opens nor closes a limit: it is then
-counted in each process by itself, so N processes together let N times as much through.
-RATE_LIMITS=off takes the wrapper out.
+Each ASGI application is wrapped by what it is: Django, a raw endpoint, the sockets. A request that
+names a poll by join code, or brings a voter code in its headers, is an attempt and is asked for
+its misses (`livepoll.attempts`) before anything is looked up. RATE_LIMITS=off refuses nothing;
+bounds on bytes, time and connections are elsewhere and hold all the same.
 """
 
-import logging
-import re
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from django.conf import settings
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
+from limits import parse
 
-from polls import errors
+from livepoll.attempts import CountedAttempts, MissLimits, limited_by
+from livepoll.counters import Counters, Limit, Window
+from livepoll.routes import Route, route_of
+from polls.errors import RateLimited, rate_headers
+from polls.http.attempts import current_attempts
 from polls.http.request import RawRequest
 from polls.http.response import respond_problem, response_headers
+from polls.rules.credentials import Credential, credential_of_ref
+from polls.security_events import Event, report
 from realtime.close_codes import CloseCode
 
-logger = logging.getLogger(__name__)
-
-_REDIS_TIMEOUT_SECONDS = 0.1
-_REDIS_REST_SECONDS = 5.0
-
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+Message = dict[str, Any]
+
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+# Which limit an unsafe request is under; `requests` where no line says another.
+LIMIT_NAMES: dict[tuple[str, str], str] = {
+    ("POST", "votes"): "votes",
+    ("DELETE", "my-vote"): "votes",
+    ("POST", "voters"): "tokens",
+    ("POST", "account-refresh"): "tokens",
+    ("POST", "polls"): "polls",
+    ("POST", "poll-clone"): "polls",
+    ("POST", "accounts"): "accounts",
+    ("POST", "account-token"): "accounts",
+    ("POST", "admin:login"): "accounts",
+    ("POST", "admin:password_change"): "accounts",
+}
+_DEFAULT = "requests"
+_REFUSED = RateLimited.status
+
+_MANY_PHONES = "a hall behind one address asks it at once; its misses are counted"
+_SAME_FOR_ALL = "no credential, no database; the same bytes for all"
+# Views whose safe methods are under no rate, and why. All others are under `requests`.
+EXEMPT: dict[str, str] = {
+    "polls": _MANY_PHONES,
+    "poll": _MANY_PHONES,
+    "my-vote": _MANY_PHONES,
+    "results": _MANY_PHONES,
+    "timeline": _MANY_PHONES,
+    "corrections": _MANY_PHONES,
+    "account-me": _MANY_PHONES,
+    "web:start": _MANY_PHONES,
+    "web:new": _MANY_PHONES,
+    "web:vote": _MANY_PHONES,
+    "web:live": _MANY_PHONES,
+    "web:manage": _MANY_PHONES,
+    "web:qr": _MANY_PHONES,
+    "web:messages": _SAME_FOR_ALL,
+    "limits": _SAME_FOR_ALL,
+    "schema": _SAME_FOR_ALL,
+    "docs": _SAME_FOR_ALL,
+    "errors": _SAME_FOR_ALL,
+    "live-protocol": _SAME_FOR_ALL,
+    "asyncapi": _SAME_FOR_ALL,
+    "livepoll.problem_views.api_not_found": "nothing is there: 404 without a look at anything",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One limit an address.
-
-    Args:
-        failures: error codes that count (of a response without one, its status); without
-            any, every request does.
-    """
-
-    name: str
-    method: str
-    path: re.Pattern[str]
-    limit: RateLimitItem
-    failures: frozenset[str] = frozenset()
-
-    def matches(self, scope: dict[str, Any]) -> bool:
-        method = scope.get("method", "GET")  # a socket has none
-        return self.method in (method, "*") and bool(self.path.match(scope["path"]))
+def rates() -> dict[str, Limit]:
+    """The rates in force by name, from the settings."""
+    settings_of = {
+        "votes": settings.RATE_VOTES,
+        "tokens": settings.RATE_VOTES,  # cheap to make, and a hall asks for one each
+        "polls": settings.RATE_POLLS,
+        "accounts": settings.RATE_ACCOUNTS,
+        "requests": settings.RATE_REQUESTS,
+    }
+    return {name: Limit(name, parse(rate)) for name, rate in settings_of.items()}
 
 
-def rules() -> list[Rule]:
-    """The limits in force, from the settings."""
-    return [
-        Rule("votes", "POST", re.compile(r"/api/v1/polls/[^/]+/votes/?$"),
-             parse(settings.RATE_VOTES)),
-        Rule("polls", "POST", re.compile(r"/api/v1/polls/?$|/api/v1/polls/[^/]+/clone/?$"),
-             parse(settings.RATE_POLLS)),
-        # One count for both paths by which passwords can be guessed.
-        Rule("accounts", "POST", re.compile(r"/api/v1/accounts/|/admin/"),
-             parse(settings.RATE_ACCOUNTS)),
-        # Guessing: only wrong codes and keys count, never that a caller has not voted yet.
-        Rule("misses", "*", re.compile(r"/api/v1/polls/|/p/|/ws/polls/"),
-             parse(settings.RATE_MISSES),
-             failures=frozenset(("poll_not_found", "invalid_voter_code", "not_owner", "404"))),
-    ]  # fmt: skip
-
-
-def unlimited(application: Application, *, is_raw: bool = False) -> Application:
-    """What stands in the place of `RateLimits` where RATE_LIMITS=off."""
-    return application
-
-
-class Counter:
-    """Counts hits of a rule by an address, in Redis while it answers."""
-
-    def __init__(self, redis_url: str) -> None:
-        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared: RateLimiter | None = None
-        self._resting_until = 0.0
-        if redis_url:
-            storage = RedisStorage(
-                f"async+{redis_url}",
-                implementation="redispy",
-                key_prefix="livepoll.limits",
-                socket_timeout=_REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
-            )
-            self._shared = SlidingWindowCounterRateLimiter(storage)
-
-    async def hit(self, rule: Rule, address: str) -> bool:
-        """Count one; False when that is one too many."""
-        return await self._ask("hit", rule, address)
-
-    async def is_free(self, rule: Rule, address: str) -> bool:
-        """Whether one more would be allowed."""
-        return await self._ask("test", rule, address)
-
-    async def _ask(self, verb: str, rule: Rule, address: str) -> bool:
-        if self._shared is not None and time.monotonic() >= self._resting_until:
-            try:
-                return bool(await getattr(self._shared, verb)(rule.limit, rule.name, address))
-            except Exception as error:  # any failure of Redis: limits go on in process
-                logger.warning("rate limits are counted in process for now: %r", error)
-                self._resting_until = time.monotonic() + _REDIS_REST_SECONDS
-        return bool(await getattr(self._own, verb)(rule.limit, rule.name, address))
+def limit_name(method: str, route: Route | None) -> str | None:
+    """The rate that a request is under, by name; None: it is exempt. A path that leads nowhere is
+    under one only where it could change something."""
+    if method in SAFE_METHODS:
+        return None if route is None or route.name in EXEMPT else _DEFAULT
+    return _DEFAULT if route is None else LIMIT_NAMES.get((method, route.name), _DEFAULT)
 
 
 class RateLimits:
-    """Puts ASGI applications, HTTP or WebSocket, behind the same rules and counts."""
+    """Puts ASGI applications behind the same limits and counts."""
 
-    def __init__(self) -> None:
-        self._rules = rules()
-        self._counter = Counter(settings.REDIS_URL)
+    def __init__(self, counters: Counters | None = None) -> None:
+        self._is_on = settings.RATE_LIMITS
+        self._rates = rates()
+        self._counters = counters or Counters(settings.REDIS_URL if self._is_on else "")
+        self._misses = MissLimits(self._counters)
 
-    def __call__(self, application: Application, *, is_raw: bool = False) -> Application:
+    def django(self, application: Application) -> Application:
+        """Django's and the probes' requests."""
+
         async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            matching = [rule for rule in self._rules if rule.matches(scope)]
             request = RawRequest.of(scope)
-            for rule in matching:
-                check = self._counter.is_free if rule.failures else self._counter.hit
-                if not await check(rule, request.address):
-                    await _refuse(rule, request, scope, send)
-                    return
-            watched = [rule for rule in matching if rule.failures]
-            if not watched:
+            attempts = self._begin(request)
+            if not self._is_on:
                 await application(scope, receive, send)
                 return
-            misses: list[str] = []
+            route = route_of(scope["path"])
+            name = limit_name(scope["method"], route)
+            ref = route.ref if route else None
+            headers: dict[str, str] = {}
+            try:
+                if name is not None:
+                    window = await self._spend(self._rates[name], request.address)
+                    headers = rate_headers(self._rates[name].amount, *window)
+                await _check_presented(request, attempts, ref)
+            except RateLimited as error:
+                await respond_problem(send, error, response_headers(request))
+                return
 
-            async def note_outcome(message: dict[str, Any]) -> None:
-                # Counted before it is sent, so that no client can be quicker than the count.
-                await self._count(watched, request, _outcome_of(message))
+            async def send_with_headers(message: Message) -> None:
+                is_start = message["type"] == "http.response.start"
+                if is_start and message["status"] != _REFUSED:  # that names its own limit
+                    message["headers"] = [*message["headers"], *_encoded(headers)]
                 await send(message)
 
-            # Sockets and raw endpoints keep their own `send`, which the writes past it need:
-            # see realtime.wire and polls.http.response. They report their failures instead.
-            is_socket = scope["type"] == "websocket"
-            if is_socket:
-                note_miss = partial(misses.append, errors.PollNotFound.code)
-                scope = {**scope, "livepoll.on_missing_poll": note_miss}
-            elif is_raw:
-                request.on_failure = partial(self._count, watched)
-            await application(scope, receive, send if is_socket or is_raw else note_outcome)
-            for miss in misses:
-                await self._count(watched, request, miss)
+            try:
+                await application(scope, receive, send_with_headers if headers else send)
+            finally:
+                attempts.end()
 
         return limited
 
-    async def _count(self, watched: list[Rule], request: RawRequest, outcome: str) -> None:
-        for rule in watched:
-            if outcome in rule.failures:
-                await self._counter.hit(rule, request.address)
+    def raw(self, application: Application, name: str | None) -> Application:
+        """A raw endpoint of a poll: its own `send` is kept, which writes past the server's need.
+
+        Args:
+            name: the rate it is under; None: exempt.
+        """
+        rate = self._rates[name] if name else None
+
+        def unlimited(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
+            self._begin(RawRequest.of(scope))
+            return application(scope, receive, send)
+
+        async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            request = RawRequest.of(scope)
+            attempts = self._begin(request)
+            try:
+                if rate is not None and not await self._counters.hit(rate, request.address):
+                    raise await self._over(rate, request.address)
+                await _check_presented(request, attempts, request.poll_ref)
+            except RateLimited as error:
+                await respond_problem(send, error, response_headers(request))
+                return
+            try:
+                await application(scope, receive, send)
+            finally:
+                attempts.end()
+
+        return limited if self._is_on else unlimited
+
+    def sockets(self, application: Application) -> Application:
+        """The sockets. How many there may be, and how many frames, the hub and the consumer say."""
+
+        async def limited(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            request = RawRequest.of(scope)
+            attempts = self._begin(request)
+            try:
+                if self._is_on:
+                    ref = scope["path"].rstrip("/").rpartition("/")[2]
+                    await _check_presented(request, attempts, ref)
+            except RateLimited:
+                await send({"type": "websocket.accept"})
+                await send({"type": "websocket.close", "code": int(CloseCode.TOO_MANY)})
+                return
+            try:
+                await application(scope, receive, send)
+            finally:
+                attempts.end()
+
+        return limited
+
+    def _begin(self, request: RawRequest) -> CountedAttempts:
+        attempts = CountedAttempts(self._misses, request)
+        current_attempts.set(attempts)
+        return attempts
+
+    async def _spend(self, rate: Limit, address: str) -> Window:
+        if not await self._counters.hit(rate, address):
+            raise await self._over(rate, address)
+        return await self._counters.window(rate, address)
+
+    async def _over(self, rate: Limit, address: str) -> RateLimited:
+        report(Event.LIMIT_MET, rate.name, address=address)
+        return limited_by(rate, await self._counters.window(rate, address))
 
 
-def _outcome_of(message: dict[str, Any]) -> str:
-    if message["type"] != "http.response.start":
-        return ""
-    for name, value in message["headers"]:
-        if name.lower() == b"error-code":
-            return bytes(value).decode()
-    return str(message["status"])
+async def _check_presented(request: RawRequest, attempts: CountedAttempts, ref: str | None) -> None:
+    """Ask for room for what can be guessed and stands in the path or the headers.
+
+    Raises:
+        RateLimited: nothing is held then.
+    """
+    try:
+        await _check_each(request, attempts, ref)
+    except RateLimited:
+        attempts.end()
+        raise
 
 
-async def _refuse(rule: Rule, request: RawRequest, scope: dict[str, Any], send: Any) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.close", "code": int(CloseCode.TOO_MANY)})
-        return
-    retry_after = max(1, int(rule.limit.get_expiry() / 2))
-    error = errors.RateLimited(f"At most {rule.limit}.", retry_after=retry_after)
-    await respond_problem(send, error, response_headers(request))
+async def _check_each(request: RawRequest, attempts: CountedAttempts, ref: str | None) -> None:
+    if ref is not None and credential_of_ref(ref) is Credential.JOIN_CODE:
+        await attempts.check(Credential.JOIN_CODE, poll=ref)
+    if b"voter-code" in request.headers:
+        await attempts.check(Credential.VOTER_CODE, poll=ref or "")
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]

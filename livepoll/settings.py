@@ -88,15 +88,25 @@ RATE_LIMITS: bool = env.switch("RATE_LIMITS", default="on")
 if TRUSTED_PROXIES < 0:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be 0 or more, not {TRUSTED_PROXIES}.")
 # How often one address may do what ("N/second", "N/minute"); a room shares one address.
-RATE_VOTES: str = env.str("RATE_VOTES", default="200/second")
+RATE_VOTES: str = env.str("RATE_VOTES", default="500/second")
 RATE_POLLS: str = env.str("RATE_POLLS", default="60/minute")
-RATE_ACCOUNTS: str = env.str("RATE_ACCOUNTS", default="30/minute")
-RATE_MISSES: str = env.str("RATE_MISSES", default="120/minute")
+RATE_ACCOUNTS: str = env.str("RATE_ACCOUNTS", default="120/minute")
+RATE_REQUESTS: str = env.str("RATE_REQUESTS", default="600/minute")
+# How often who may guess wrong: an address, all at one poll, all at one account, and one address
+# at one account. docs/rate-limits.md says what each of them refuses.
+RATE_MISSES: str = env.str("RATE_MISSES", default="1000/minute")
+RATE_POLL_MISSES: str = env.str("RATE_POLL_MISSES", default="1000/hour")
+RATE_ACCOUNT_MISSES: str = env.str("RATE_ACCOUNT_MISSES", default="100/hour")
+RATE_PASSWORDS: str = env.str("RATE_PASSWORDS", default="20/hour")
 for _name, _rate in (
     ("RATE_VOTES", RATE_VOTES),
     ("RATE_POLLS", RATE_POLLS),
     ("RATE_ACCOUNTS", RATE_ACCOUNTS),
+    ("RATE_REQUESTS", RATE_REQUESTS),
     ("RATE_MISSES", RATE_MISSES),
+    ("RATE_POLL_MISSES", RATE_POLL_MISSES),
+    ("RATE_ACCOUNT_MISSES", RATE_ACCOUNT_MISSES),
+    ("RATE_PASSWORDS", RATE_PASSWORDS),
 ):
     try:
         limits.parse(_rate)
@@ -168,6 +178,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "livepoll.middleware.Refusals",
 ]
 
 ROOT_URLCONF = "livepoll.urls"
@@ -196,7 +207,7 @@ if ADMIN:
     MIDDLEWARE += [
         "livepoll.admin_cookies.secure_admin_cookies",
         "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.middleware.csrf.CsrfViewMiddleware",
+        "livepoll.admin_csrf.AdminCsrf",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
     ]
@@ -337,7 +348,10 @@ CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
 CORS_ALLOW_CREDENTIALS = True
 CORS_URLS_REGEX = r"^/api/.*$"
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "voter-code"]
-CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = [
+    "ETag", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
+    "X-Request-ID",
+]  # fmt: skip
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 
 REST_FRAMEWORK = {
@@ -356,6 +370,7 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
     "UPDATE_LAST_LOGIN": False,
 }
+AUTHENTICATION_BACKENDS = ["accounts.passwords.CountedPasswords"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -6,13 +6,21 @@
 
 from typing import Any, ClassVar
 
+from polls.rules.credentials import Credential
+
 
 class PollError(Exception):
-    """A refusal; clients get it as problem+json or as a socket's close code."""
+    """A refusal; clients get it as problem+json or as a socket's close code.
+
+    `missed` is the credential that was presented and matched nothing, where the refusal says so;
+    `polls.http.attempts` counts it. With `forgets_cookie` the response clears the voter cookie.
+    """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "error"
     title: ClassVar[str] = "The request was refused."
+    missed: Credential | None = None
+    forgets_cookie = False
 
     def __init__(
         self,
@@ -20,13 +28,21 @@ class PollError(Exception):
         *,
         errors: list[dict[str, str]] | None = None,
         retry_after: int | None = None,
+        missed: Credential | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail or self.title)
+        if missed is not None:
+            self.missed = missed
         self.detail = detail or self.title
         self.errors = errors
         self.retry_after = retry_after
         self.extra = extra
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers that belong to this refusal."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class Malformed(PollError):
@@ -49,11 +65,20 @@ class InvalidToken(PollError):
     status = 401
     code = "invalid_token"
     title = "The token is not one of ours, or no longer valid."
+    missed: Credential | None = Credential.TOKEN
 
 
 class InvalidCookie(InvalidToken):
     """The voter cookie is such a token. The response clears it: a stale cookie must not lock a
     phone out."""
+
+    forgets_cookie = True
+
+
+class StaleToken(InvalidToken):
+    """A token that we signed: it ran out, or its account is gone. Or none at all. No guess."""
+
+    missed = None
 
 
 class InvalidCredentials(PollError):
@@ -78,6 +103,7 @@ class InvalidVoterCode(PollError):
     status = 403
     code = "invalid_voter_code"
     title = "This voter code is unknown or revoked."
+    missed = Credential.VOTER_CODE
 
 
 class ResultsHidden(PollError):
@@ -102,6 +128,7 @@ class PollNotFound(PollError):
     status = 404
     code = "poll_not_found"
     title = "There is no such poll."
+    missed = Credential.JOIN_CODE
 
 
 class NotVoted(PollError):
@@ -217,6 +244,16 @@ class RateLimited(PollError):
     code = "rate_limited"
     title = "Too many requests."
 
+    def __init__(self, detail: str = "", *, limit: int = 0, retry_after: int = 1) -> None:
+        """`limit`: how many the window allows; 0 where that is not known."""
+        super().__init__(detail, retry_after=retry_after)
+        self.limit = limit
+
+    @property
+    def headers(self) -> dict[str, str]:
+        reset = self.retry_after or 1
+        return super().headers | (rate_headers(self.limit, 0, reset) if self.limit else {})
+
 
 class HeadersTooLarge(PollError):
     status = 431
@@ -237,6 +274,15 @@ class Overloaded(PollError):
 
     def __init__(self, detail: str = "", *, retry_after: int = 1, **extra: Any) -> None:
         super().__init__(detail, retry_after=retry_after, **extra)
+
+
+def rate_headers(limit: int, remaining: int, reset_seconds: int) -> dict[str, str]:
+    """Three plain numbers, which clients know; the draft's one field is still being rewritten."""
+    return {
+        "RateLimit-Limit": str(limit),
+        "RateLimit-Remaining": str(remaining),
+        "RateLimit-Reset": str(reset_seconds),
+    }
 
 
 def all_errors() -> list[type[PollError]]:

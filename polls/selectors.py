@@ -155,14 +155,24 @@ def get_details(ref: str) -> PollDetails:
     return found[0]
 
 
-def listed_polls(*, status: Status | None = None, query: str = "") -> QuerySet[Poll]:
-    """Polls that their owners list, filtered by status now and words of the question."""
+def listed_polls(
+    *, status: Status | None = None, query: str = "", account_id: int | None = None
+) -> QuerySet[Poll]:
+    """Polls that their owners list, filtered by status now and words of the question.
+
+    Drafts are their owner's alone, also those that the clock has closed since.
+
+    Args:
+        account_id: who asks; of drafts, those of this account are found.
+    """
+    own = Q(owner_id=account_id) if account_id is not None else Q(pk__in=[])
     polls = Poll.objects.filter(listed=True)
     if query:
         polls = polls.filter(question__icontains=query)
     if status is None:
-        return polls.filter(is_draft=False)  # drafts are their owner's alone
-    return polls.filter(_has_status(status, timezone.now()))
+        return polls.filter(is_draft=False)
+    drafts = Q(is_draft=False) | own
+    return polls.filter(_has_status(status, timezone.now()), drafts)
 
 
 def _has_status(status: Status, now: datetime) -> Q:

@@ -17,13 +17,23 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.conf import settings
 
-from polls.errors import InvalidToken, Overloaded, PollError, PollNotFound
+from polls.errors import (
+    InvalidToken,
+    InvalidVoterCode,
+    NotOwner,
+    Overloaded,
+    PollError,
+    PollNotFound,
+    RateLimited,
+)
+from polls.http.attempts import current_attempts
 from polls.http.caller import Caller, read_caller
 from polls.http.origins import is_allowed_origin
 from polls.http.request import RawRequest
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.reader import PollQuery, reader
+from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import Visibility, VoterPolicy
 from realtime import frames, wire
@@ -109,6 +119,7 @@ class PollConsumer(_BareConsumer):
         self.caller = Caller(address)
         ref = parse_ref(self.scope["url_route"]["kwargs"]["ref"])
         if ref is None:
+            await current_attempts.get().count(PollNotFound(), poll="")
             await self.accept_and_close(CloseCode.NO_SUCH_POLL)
             return
         await self.send({"type": "websocket.accept"})
@@ -122,13 +133,18 @@ class PollConsumer(_BareConsumer):
         wire.when_ended(self.base_send, self.watcher.stop)
         try:
             self.room = await self.hub.join(ref)
-            with suppress(InvalidToken):  # a stale cookie counts as none
-                self._learn(request.caller(), request.header(b"voter-code"))
-            await self._look_who_voted()
+            current_attempts.get().found(self.scope["url_route"]["kwargs"]["ref"])
+            try:
+                await self._learn(request.caller(), request.header(b"voter-code"))
+                await self._look_who_voted()
+            except (InvalidToken, RateLimited) as error:  # counts as none: a cookie may be stale
+                await self._count_miss(error)
+            current_attempts.get().end()
             while self.room.is_over:  # given up as empty, or deleted, in the meantime
                 self.room = await self.hub.join(ref)
-        except PollNotFound:
-            self.scope.get("livepoll.on_missing_poll", _nothing)()
+        except PollNotFound as missing:
+            ref = self.scope["url_route"]["kwargs"]["ref"]
+            await current_attempts.get().count(missing, poll=ref)
             await self._close(CloseCode.NO_SUCH_POLL)
             raise StopConsumer from None
         except Overloaded:
@@ -167,25 +183,35 @@ class PollConsumer(_BareConsumer):
             return
         for authorization in given:  # a stale token must not spoil a good key
             try:
-                self._learn(
+                await self._learn(
                     read_caller(
                         authorization=authorization, voter_cookie="", address=self.caller.address
                     )
                 )
-            except PollError as error:
+            except PollError as refused:
+                error = await self._count_miss(refused)
                 self._complain(error.code, error.detail)
-        self._learn(self.caller, voter_code)
         try:
+            if voter_code:
+                await current_attempts.get().check(Credential.VOTER_CODE)
+            await self._learn(self.caller, voter_code)
             await self._look_who_voted()
-        except PollError as error:
+        except PollError as refused:
+            error = await self._count_miss(refused)
             self._complain(error.code, error.detail)
+        finally:
+            current_attempts.get().end()
         assert self.room is not None
         self.room.show_to(self.watcher)
 
-    def _learn(self, caller: Caller, voter_code: str = "") -> None:
+    async def _learn(self, caller: Caller, voter_code: str = "") -> None:
         """Add what this caller proves to what is known; the owner is one as soon as they prove it.
 
-        A code and the voter token that cast its vote may come in two frames.
+        A code and the voter token that cast its vote may come in two frames. A wrong owner key is
+        counted and not answered.
+
+        Raises:
+            RateLimited: a wrong owner key, beyond the limit.
         """
         assert self.room is not None
         known = self.caller
@@ -198,11 +224,18 @@ class PollConsumer(_BareConsumer):
         self.voter_code = voter_code or self.voter_code
         if is_owner(self.room.state, key=caller.owner_key, account_id=caller.account_id):
             self.watcher.owned_as = self.room.ownership
+        elif caller.owner_key:
+            await self._refuse_beyond_limit(NotOwner(missed=Credential.OWNER_KEY))
 
     async def _look_who_voted(self) -> None:
         """Find out whether this is a voter who has voted, and has cast that vote.
 
-        With public results this matters once the owner hides them.
+        With public results this matters once the owner hides them. A wrong code is counted and not
+        answered.
+
+        Raises:
+            Overloaded
+            RateLimited: a wrong code, beyond the limit.
         """
         assert self.room is not None
         state, caller = self.room.state, self.caller
@@ -218,6 +251,17 @@ class PollConsumer(_BareConsumer):
         if state.results_visibility != Visibility.ALWAYS:
             reading = await reader.read(PollQuery(state.id, identity=self.watcher.identity))
             self.watcher.voted_in = reading.vote.epoch if reading.vote else None
+            if reading.is_unknown_code:
+                await self._refuse_beyond_limit(InvalidVoterCode())
+
+    async def _count_miss(self, error: PollError) -> PollError:
+        assert self.room is not None
+        return await current_attempts.get().count(error, poll=str(self.room.state.id))
+
+    async def _refuse_beyond_limit(self, error: PollError) -> None:
+        counted = await self._count_miss(error)
+        if isinstance(counted, RateLimited):
+            raise counted
 
     def _is_flooding(self) -> bool:
         if not settings.RATE_LIMITS:
@@ -254,10 +298,6 @@ class PollConsumer(_BareConsumer):
             self.hub.leave(self.room, self.watcher)
         if self.admitted is not None:
             wire.when_gone(self.base_send, partial(self.hub.dismiss, self.admitted))
-
-
-def _nothing() -> None:
-    """The hook for missing polls where no rate limit counts them."""
 
 
 def _parse(message: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ MAY_IMPORT_EVERY_PACKAGE = {"livepoll"}
 # imports itself and what is lower; neighbours on a line do not know each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("rules",),
-    ("errors", "draining", "models", "metrics", "apps"),
+    ("errors", "draining", "models", "metrics", "security_events", "apps"),
     ("refs", "events"),
     ("database",),
     ("selectors",),

@@ -123,8 +123,9 @@ def test_making_polls_and_guessing_are_limited_too(start_site: StartSite, path: 
         assert made == [201, 201, 429, 429]
         guessed = [http.get(f"/api/v1/polls/ZZZZZ{n}/{path}").status_code for n in range(2, 8)]
         assert guessed == [404, 404, 404, 404, 429, 429]
-        # Who has guessed too often finds nothing any more, not even what is there.
-        assert http.get(f"/api/v1/polls/{poll['id']}/results/").status_code == 429
+        # Who has guessed too often finds nothing by code any more, not even what is there.
+        assert http.get(f"/api/v1/polls/{poll['code']}/{path}").status_code == 429
+        assert http.get(f"/api/v1/polls/{poll['id']}/{path}").status_code == 200
 
 
 def test_off_switches_every_rate_off_and_no_bound(start_site: StartSite) -> None:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from django.views.i18n import JavaScriptCatalog
 
 from polls.errors import PollNotFound
+from polls.http.attempts import current_attempts
 from polls.selectors import get_poll
 from web.csp import embed_origins, policy
 from web.kinds import KINDS
@@ -46,9 +47,12 @@ def _poll_page(
 
 def _poll(code: str) -> Any:
     try:
-        return get_poll(code)
+        poll = get_poll(code)
     except PollNotFound as missing:
-        raise Http404 from missing
+        refusal = current_attempts.get().count_now(missing, poll=code)
+        raise (Http404 if refusal is missing else refusal) from missing
+    current_attempts.get().found(code)
+    return poll
 
 
 @require_safe

@@ -13,6 +13,8 @@ from polls.identity.owners import is_owner
 from polls.models import Poll
 from polls.poll_json import poll_object
 from polls.refs import PollRef, parse_ref
+from polls.rules.credentials import Credential
+from polls.security_events import Event, report
 from polls.selectors import PollDetails
 
 
@@ -37,9 +39,22 @@ def owned_poll(request: Request, ref: str) -> Poll:
     caller = caller_of(request)
     account_id = account_of_caller(request)
     if is_owner(selectors.state_of(poll), key=caller.owner_key, account_id=account_id):
+        _report_act(request, poll, caller.address)
         return poll
-    has_credentials = caller.owner_key or caller.account_id is not None
-    raise errors.NotOwner if has_credentials else errors.OwnerRequired
+    if caller.owner_key:
+        raise errors.NotOwner(missed=Credential.OWNER_KEY)
+    raise errors.NotOwner if caller.account_id is not None else errors.OwnerRequired
+
+
+def _report_act(request: Request, poll: Poll, address: str) -> None:
+    match = request.resolver_match
+    act = match.url_name if match is not None else None
+    report(
+        Event.OWNER_ACTED,
+        f"{request.method} {act}",
+        address=address,
+        target=f"poll:{str(poll.id).upper()}",
+    )
 
 
 def shown(request: Request, poll: Poll | PollDetails) -> dict[str, Any]:
@@ -51,11 +66,11 @@ def account_of_caller(request: Request) -> int | None:
     """The account that acts, where one does and still exists.
 
     Raises:
-        InvalidToken: the token's account is gone.
+        StaleToken: the token's account is gone.
     """
     account_id = caller_of(request).account_id
     if account_id is not None and not User.objects.filter(pk=account_id, is_active=True).exists():
-        raise errors.InvalidToken
+        raise errors.StaleToken
     return account_id
 
 

@@ -29,14 +29,16 @@ from polls.api.serializers import (
     VoterTokenRequestSerializer,
     VoterTokenSerializer,
 )
+from polls.http.attempts import current_attempts
 from polls.http.caller import caller_of
-from polls.http.results import show_results
+from polls.http.results import hidden, show_results
 from polls.http.vote import cast_vote, vote_object
 from polls.http.voter_token import mint_voter_token
 from polls.identity.owners import is_owner
 from polls.identity.voters import Identity
 from polls.models import Poll
 from polls.results.reader import PollQuery, reader
+from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
 from polls.rules.refusals import Refusal
@@ -49,17 +51,17 @@ class PollListView(APIView):
     """Listed polls, and making one."""
 
     @endpoint(
-        "Listed polls, newest first",
+        "Listed polls, newest first; drafts to their owner's account only",
         operation_id="polls_list",
         responses={200: PollPageSerializer},
-        refuses=(errors.Invalid, errors.NotFound),
+        refuses=(errors.Invalid, errors.NotFound, errors.InvalidToken),
         parameters=[
             OpenApiParameter("status", enum=[one.value for one in Status]),
             OpenApiParameter("q", description="Words of the question."),
             OpenApiParameter("cursor", description="From `next` or `previous`."),
             OpenApiParameter("page_size", int),
         ],
-        auth=[{}],
+        auth=[*schema.ACCOUNT_AUTH, {}],
     )
     def get(self, request: Request) -> Response:
         wanted = request.query_params.get("status")
@@ -71,7 +73,12 @@ class PollListView(APIView):
             raise errors.Invalid(
                 errors=[{"field": "q", "code": "invalid", "detail": "No null characters."}]
             )
-        polls = selectors.listed_polls(status=Status(wanted) if wanted else None, query=query)
+        polls = selectors.listed_polls(
+            status=Status(wanted) if wanted else None,
+            query=query,
+            # Drafts are their owner's alone; for the rest a stale token must not matter.
+            account_id=account_of_caller(request) if wanted == Status.DRAFT else None,
+        )
         paginator = NewestFirst()
         page = paginator.paginate_queryset(polls, request, view=self)
         details = selectors.details_of(list(page or []))
@@ -105,7 +112,9 @@ class PollView(APIView):
         auth=[{}],
     )
     def get(self, request: Request, ref: str) -> Response:
-        return Response(shown(request, selectors.get_details(ref)))
+        details = selectors.get_details(ref)
+        current_attempts.get().found(ref)
+        return Response(shown(request, details))
 
     @endpoint(
         "Edit a poll (owner)",
@@ -202,7 +211,8 @@ class MyVoteView(APIView):
     def get(self, request: Request, ref: str) -> Response:
         reading = reader.ask_sync(PollQuery(ref_of(ref), identity=_identity_of(request)))
         if reading.vote is None:
-            raise errors.NotVoted
+            unknown = Credential.VOTER_CODE if reading.is_unknown_code else None
+            raise errors.NotVoted(missed=unknown)
         return Response({"vote": vote_object(reading.vote, reading.state.kind)})
 
     @endpoint(
@@ -270,7 +280,7 @@ def _state_with_results(request: Request, ref: str) -> PollState:
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     has_voted = reading.vote is not None
     if not may_see_results(state, reading.status, is_owner=owner, has_voted=has_voted):
-        raise errors.ResultsHidden
+        raise hidden(caller, reading)
     if state.is_withheld:
         raise errors.ResultsHidden("Too few people have voted to show any numbers.")
     return state

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from rest_framework.request import Request
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings as jwt_settings
 
 from polls import errors
@@ -69,9 +69,14 @@ def caller_of(request: Request) -> "Caller":
     return read_caller(
         authorization=request.headers.get("Authorization", ""),
         voter_cookie=cookie_among(request.COOKIES),
-        address=client_address(
-            request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
-        ),
+        address=address_of(request),
+    )
+
+
+def address_of(request: Request) -> str:
+    """The client's address, of a Django request."""
+    return client_address(
+        request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
     )
 
 
@@ -83,6 +88,8 @@ def account_of(access_token: str) -> int:
     """
     try:
         return int(AccessToken(access_token)[jwt_settings.USER_ID_CLAIM])  # type: ignore[arg-type]
+    except ExpiredTokenError:
+        raise errors.StaleToken from None
     except (TokenError, KeyError, ValueError):
         raise errors.InvalidToken from None
 

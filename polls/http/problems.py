@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 
 from polls import errors
+from polls.http.attempts import current_attempts
 from polls.http.voter_cookie import COOKIE_NAMES
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,9 @@ def problem_response(error: errors.PollError) -> HttpResponse:
     response["Error-Code"] = error.code
     if error.status == 401:
         response["WWW-Authenticate"] = AUTHENTICATE
-    if error.retry_after is not None:
-        response["Retry-After"] = str(error.retry_after)
-    if isinstance(error, errors.InvalidCookie):
+    for name, value in error.headers.items():
+        response[name] = value
+    if error.forgets_cookie:
         for name in COOKIE_NAMES:
             response.delete_cookie(name, samesite="Lax")
     return response
@@ -49,6 +50,9 @@ def problem_response(error: errors.PollError) -> HttpResponse:
 def problem_for_exception(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """DRF's exception handler: every exception becomes one of our errors."""
     error = as_poll_error(exc)
+    if error.missed is not None:
+        ref = (context.get("kwargs") or {}).get("ref", "")
+        error = current_attempts.get().count_now(error, poll=ref)
     response = problem_response(error)
     view = context.get("view")
     if isinstance(error, errors.MethodNotAllowed) and view is not None:

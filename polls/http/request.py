@@ -40,15 +40,13 @@ class RawRequest:
     stay until the collector comes, which took a twentieth of a process that takes votes.
     """
 
-    __slots__ = ("_client", "_scheme", "has_id", "headers", "on_failure", "path")
+    __slots__ = ("_client", "_scheme", "has_id", "headers", "path")
 
     def __init__(self, scope: dict[str, Any]) -> None:
         self.path: str = scope["path"]
         self._client = scope.get("client")
         self._scheme = scope.get("scheme")
         self.has_id = request_ids.SCOPE_KEY in scope  # from `with_request_ids`
-        # Called with a failure's code before the client gets it; rate limits count guesses by it.
-        self.on_failure: Callable[[RawRequest, str], Awaitable[None]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         if len(self.headers) < len(scope["headers"]):
             self.headers = _joined(scope["headers"])
@@ -66,8 +64,9 @@ class RawRequest:
 
     @property
     def poll_ref(self) -> str:
-        """The `ref` in /api/v1/polls/{ref}/…"""
-        return self.path.split("/", 5)[4]
+        """The `ref` in /api/v1/polls/{ref}/…, or ""."""
+        parts = self.path.split("/", 5)
+        return parts[4] if len(parts) > 4 else ""
 
     @property
     def is_secure(self) -> bool:

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from polls import errors
 from polls.http import request_ids
+from polls.http.attempts import current_attempts
 from polls.http.problems import AUTHENTICATE, PROBLEM_CONTENT_TYPE, problem_of
 from polls.http.request import Header, RawRequest, Send
 from polls.http.voter_cookie import FORGET_COOKIES
@@ -27,7 +28,7 @@ _server_headers: tuple[list[Header], bytes] = ([], b"")
 
 _CORS_HEADERS: tuple[Header, ...] = (
     (b"access-control-allow-credentials", b"true"),
-    (b"access-control-expose-headers", b"ETag, Retry-After, X-Request-ID"),
+    (b"access-control-expose-headers", ", ".join(settings.CORS_EXPOSE_HEADERS).encode()),
     (b"vary", b"origin"),
 )
 
@@ -95,22 +96,21 @@ async def respond(
 async def refuse(
     request: RawRequest, send: Send, error: errors.PollError, headers: list[Header]
 ) -> None:
-    """Count the failure for the rate limits, then send the problem."""
-    if request.on_failure is not None:
-        await request.on_failure(request, error.code)
+    """Count what the failure missed, then send the problem."""
+    if error.missed is not None:
+        error = await current_attempts.get().count(error, poll=request.poll_ref)
     await respond_problem(send, error, headers)
 
 
 async def respond_problem(
     send: Send, error: errors.PollError, headers: list[Header], **extra: Any
 ) -> None:
-    if isinstance(error, errors.InvalidCookie):
+    if error.forgets_cookie:
         headers = [*headers, *((b"set-cookie", one) for one in FORGET_COOKIES)]
     headers = [*headers, (b"error-code", error.code.encode())]
     if error.status == 401:
         headers.append((b"www-authenticate", AUTHENTICATE.encode()))
-    if error.retry_after is not None:
-        headers = [*headers, (b"retry-after", str(error.retry_after).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     body = orjson.dumps(problem_of(error) | extra)
     await respond(send, error.status, body, headers, PROBLEM_CONTENT_TYPE.encode())
 

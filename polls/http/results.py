@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from polls import errors
+from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
 from polls.http.request import RawRequest, Receive, Send
 from polls.http.response import PERSONAL, refuse, respond, response_headers
@@ -13,6 +14,7 @@ from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
 from polls.results.reader import PollQuery, Reading, reader
+from polls.rules.credentials import Credential
 from polls.rules.poll import Visibility, may_see_results
 
 # Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
@@ -70,8 +72,15 @@ async def _read(request: RawRequest) -> Reading:
         )
     has_voted = reading.vote is not None
     if not may_see_results(reading.state, reading.status, is_owner=owner, has_voted=has_voted):
-        raise errors.ResultsHidden
+        raise hidden(caller, reading)
     return reading
+
+
+def hidden(caller: Caller, reading: Reading) -> errors.ResultsHidden:
+    """The refusal of results that this caller may not see, with what it presented in vain."""
+    if caller.owner_key:
+        return errors.ResultsHidden(missed=Credential.OWNER_KEY)
+    return errors.ResultsHidden(missed=Credential.VOTER_CODE if reading.is_unknown_code else None)
 
 
 def _matches(if_none_match: str, tag: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from polls import draining, errors
+from polls.http.attempts import current_attempts
 from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
 from polls.http.request import Disconnected, Header, RawRequest, Receive, Send
@@ -22,6 +23,7 @@ from polls.refs import parse_ref
 from polls.results.cache import with_as_of
 from polls.results.reader import PollQuery, reader
 from polls.results.results_json import results_of
+from polls.rules.credentials import Credential
 from polls.rules.deciding import Verdict
 from polls.rules.kinds import kind_of
 from polls.rules.limits import LIMITS
@@ -70,6 +72,8 @@ async def _cast(request: RawRequest, receive: Receive, headers: list[Header]) ->
     voter_code = body.get("voter_code")
     if voter_code is not None and not isinstance(voter_code, str):
         raise errors.Malformed("“voter_code” must be a string.")
+    if voter_code is not None:
+        await current_attempts.get().check(Credential.VOTER_CODE, poll=request.poll_ref)
     identity = caller.identity(
         idempotency_key=request.header(b"idempotency-key"), voter_code=voter_code
     )

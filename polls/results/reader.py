@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -18,11 +19,12 @@ from polls import errors, selectors, services
 from polls.database.async_connection import AsyncConnection
 from polls.database.batches import Batches
 from polls.database.pending import Pending, settle
-from polls.identity.voters import Identity, caster_key, voter_key
+from polls.identity.voter_codes import usable_codes
+from polls.identity.voters import Identity, caster_key, voter_key, voter_key_of_code
 from polls.refs import PollRef
 from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
-from polls.rules.poll import PollState, Status
+from polls.rules.poll import PollState, Status, VoterPolicy
 from polls.selectors import PollDetails
 from polls.voting import sql
 from polls.voting.vote import StoredVote, Voter
@@ -52,7 +54,8 @@ class Reading(NamedTuple):
     """A poll as it was at one moment; what was not asked for is None.
 
     `results` is the JSON object of `results_json.results_of`, as bytes, and `tag` its ETag: the
-    version and all else that changes the body.
+    version and all else that changes the body. `is_unknown_code`: the identity brought a voter code
+    that is none of the poll's.
     """
 
     state: PollState
@@ -61,6 +64,7 @@ class Reading(NamedTuple):
     details: PollDetails | None = None
     vote: StoredVote | None = None
     tag: bytes | None = None
+    is_unknown_code: bool = False
 
 
 _ballot_counts = BallotCounts()
@@ -84,6 +88,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
     wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
     votes = _current_votes([one for one in asked if one.identity is not None], states)
+    unknown = _with_unknown_codes([one for one in asked if one not in votes], states)
     readings = {
         one: Reading(
             state,
@@ -92,6 +97,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
             details.get(state.id) if one.details else None,
             votes.get(one),
             _tag_of(state, state.status_at(now)) if one.results else None,
+            one in unknown,
         )
         for one in asked
         if (state := states.get(one.ref))
@@ -139,6 +145,24 @@ def _current_votes(
         for query, one in voters.items()
         if (vote := votes.get(one.key)) is not None and vote.is_of(one)
     }
+
+
+def _with_unknown_codes(
+    queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
+) -> set[PollQuery]:
+    """Those of these queries whose voter code is none of their poll's, or revoked. One query, and
+    none where no code was brought."""
+    codes: dict[PollQuery, tuple[UUID, str]] = {}
+    for query in queries:
+        state = states.get(query.ref)
+        code = query.identity.voter_code if query.identity is not None else None
+        if state is not None and code and state.voter_policy == VoterPolicy.CODE:
+            codes[query] = state.id, voter_key_of_code(state, code)
+    if not codes:
+        return set()
+    polls, voters = zip(*codes.values(), strict=True)
+    usable = usable_codes(set(polls), set(voters))
+    return {query for query, code in codes.items() if code not in usable}
 
 
 def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:

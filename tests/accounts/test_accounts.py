@@ -55,6 +55,11 @@ def test_a_name_is_given_once(voter: Person, neighbour: Person) -> None:
     assert field_errors(register(neighbour, password="another horse 8")) == [("username", "unique")]
 
 
+def test_a_stale_voter_cookie_hinders_no_registration(voter: Person) -> None:
+    voter.cookies.set("voter", "old.one")
+    assert register(voter).status_code == 201
+
+
 def test_signing_in(voter: Person) -> None:
     register(voter)
     signed_in = voter.post(f"{ACCOUNTS}token/", {"username": "vera", "password": PASSWORD})

@@ -171,6 +171,17 @@ def test_a_form_without_its_token_or_from_another_origin_is_refused(office: Offi
         assert client.get(POLLS).status_code == 302
 
 
+@pytest.mark.parametrize("path", ["nothing", "nothing/", "polls/x/nothing", "v1"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_an_unknown_path_of_the_api_is_not_found_by_any_method(
+    office: Office, path: str, method: str
+) -> None:
+    with visitor(office) as client:
+        answer = client.request(method, f"/api/v1/{path}", json={})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert client.request(method, "/new/").status_code == 405
+
+
 def test_its_cookies_are_shut_in_and_secure_where_the_proxy_says_https(office: Office) -> None:
     for scheme, is_secure in (("https", True), ("http", False)):
         named = {"X-Forwarded-Proto": scheme}

@@ -52,9 +52,9 @@ class Site:
         """The result of `coroutine`, run on the server's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
 
-    def person(self, application: Any = None) -> "Person":
+    def person(self, application: Any = None, *, address: str = "198.51.100.7") -> "Person":
         """A new person, before the whole application or another one."""
-        return Person(self, application)
+        return Person(self, application, address)
 
 
 class Person:
@@ -64,15 +64,16 @@ class Person:
     the same arguments as httpx's.
     """
 
-    def __init__(self, site: Site, application: Any = None) -> None:
+    def __init__(self, site: Site, application: Any = None, address: str = "198.51.100.7") -> None:
         self._site = site
         self._application = application
+        self._address = address
         self.cookies = httpx.Cookies()
         self._owner_keys: dict[str, str] = {}
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         response: httpx.Response = self._site.run(self._request(method, path, options))
-        if response.status_code >= 400 and path.startswith("/api/"):
+        if response.status_code >= 400 and path.startswith("/api/") and method != "HEAD":
             check_problem(response)
         return response
 
@@ -80,7 +81,7 @@ class Person:
         from asgi import application
 
         transport = httpx.ASGITransport(
-            self._application or application, client=("198.51.100.7", 4711)
+            self._application or application, client=(self._address, 4711)
         )
         async with httpx.AsyncClient(
             transport=transport, base_url=HOST, cookies=self.cookies

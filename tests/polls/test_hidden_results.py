@@ -126,7 +126,7 @@ def routes(patterns: list[Any], prefix: str = "") -> Iterator[str]:
 
 def test_every_endpoint_is_looked_at() -> None:
     assert sorted(endpoints()) == sorted({*OF_A_POLL, *OF_NO_POLL})
-    for method, name in asgi._RAW_ENDPOINTS:
+    for method, name in asgi.RAW_ENDPOINTS:
         of_a_poll = f"{method} api/v1/polls/<str:ref>/{name}/" in OF_A_POLL
         assert of_a_poll or f"{method} api/v1/{name}/" in OF_NO_POLL
 

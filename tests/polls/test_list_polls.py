@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from polls.models import Poll
+from polls.rules.poll import Status
 from tests.polls.people import Person, field_errors, refusal
 
 
@@ -37,11 +38,10 @@ def test_polls_are_filtered_by_their_status_now(owner: Person, outsider: Person)
     now = timezone.now()
     past, future = now - timedelta(hours=1), now + timedelta(hours=1)
     statuses: dict[str, list[dict[str, Any]]] = {
-        "draft": [{"is_draft": True}, {"is_draft": True, "opens_at": past}],
         "scheduled": [{"opens_at": future}, {"opens_at": future, "paused_at": past}],
         "open": [{}, {"opens_at": past, "closes_at": future}],
         "paused": [{"paused_at": past}],
-        "closed": [{"closed_at": past}, {"closes_at": past}, {"closes_at": past, "is_draft": True}],
+        "closed": [{"closed_at": past}, {"closes_at": past}],
     }
     for status, lives in statuses.items():
         for number, life in enumerate(lives):
@@ -53,6 +53,29 @@ def test_polls_are_filtered_by_their_status_now(owner: Person, outsider: Person)
         assert sorted(found) == [f"{status} {number}" for number in range(len(lives))]
         shown = outsider.get(f"/api/v1/polls/?status={status}").json()["results"]
         assert {poll["status"] for poll in shown} == {status}
+
+
+def test_drafts_stand_in_no_strangers_list(owner: Person, outsider: Person) -> None:
+    """By no status and no words; one that the clock has closed was never shown either."""
+    past = timezone.now() - timedelta(hours=1)
+    drafts = [owner.make_poll(question="Early", draft=True) for _ in range(2)]
+    Poll.objects.filter(id=drafts[1]["id"]).update(closes_at=past)
+    account = {"username": "otto", "password": "correct horse 7"}
+    stranger = outsider.post("/api/v1/accounts/", account).json()["access"]
+    for query in ("", "?q=Early", *(f"?status={one}&q=Early" for one in Status)):
+        for headers in ({}, {"Authorization": f"Bearer {stranger}"}):
+            page = outsider.get(f"/api/v1/polls/{query}", headers)
+            assert page.json()["results"] == [], query
+
+
+def test_an_account_finds_its_own_drafts(owner: Person) -> None:
+    account = {"username": "olga", "password": "correct horse 7"}
+    access = owner.post("/api/v1/accounts/", account).json()["access"]
+    headers = {"Authorization": f"Bearer {access}"}
+    body = {"question": "Mine", "options": ["A", "B"], "draft": True}
+    assert owner.post("/api/v1/polls/", body, headers).status_code == 201
+    found = owner.get("/api/v1/polls/?status=draft", headers).json()["results"]
+    assert [poll["question"] for poll in found] == ["Mine"]
 
 
 def test_polls_are_found_by_a_part_of_their_question(owner: Person, outsider: Person) -> None:

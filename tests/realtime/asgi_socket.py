@@ -20,11 +20,18 @@ class AsgiSocket:
         path: with the leading slash.
         headers: besides Host, which is testserver where they do not say.
         address: the client's.
+        to: another application than `asgi.application`.
     """
 
     def __init__(
-        self, path: str, headers: Mapping[str, str] | None = None, *, address: str = "192.0.2.7"
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        address: str = "192.0.2.7",
+        to: Any = None,
     ) -> None:
+        self._application = to or application
         sent = {"host": "testserver"} | {
             name.lower(): text for name, text in (headers or {}).items()
         }
@@ -45,7 +52,7 @@ class AsgiSocket:
 
     async def __aenter__(self) -> Self:
         self._serving = asyncio.create_task(
-            application(self._scope, self._to_app.get, self._from_app.put)
+            self._application(self._scope, self._to_app.get, self._from_app.put)
         )
         self._to_app.put_nowait({"type": "websocket.connect"})
         accepted = await self._next_message()

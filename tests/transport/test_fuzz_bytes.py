@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from livepoll.request_guard import guarded_socket
-from tests.chaos.test_fuzz_sockets import broken_frames, broken_handshake
+from tests.chaos.broken import broken_frames, broken_handshake
 from tests.chaos.wire import upgrade_bytes
 from tests.sizes import sized
 from tests.transport.connection import Wire
