@@ -36,6 +36,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 VOTER_CODE = OpenApiParameter(
     "Voter-Code", str, OpenApiParameter.HEADER, description="Whose vote, in a `code` poll."
 )
+PAGES = (
+    OpenApiParameter("cursor", description="From `next` or `previous`."),
+    OpenApiParameter("page_size", int, description="1 to 100."),
+)
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)
 
 Security = list[dict[str, list[str]]]
