@@ -8,22 +8,19 @@ consumer.
 
 import os
 import re
-import warnings
 from collections.abc import Awaitable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "livepoll.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-# WhiteNoise hands out files by synchronous iterators; they are small and read in a thread.
-warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
-
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Everything below needs the app registry that the line above filled.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from livepoll.django_endpoint import django_endpoint  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
 from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
@@ -45,7 +42,7 @@ __all__ = ["BoundedHTTP", "BoundedSocket", "application"]
 
 async def django_or_probe(scope: dict[str, Any], receive: Any, send: Any) -> None:
     probe = _PROBES.get(scope["path"].rstrip("/"))
-    await (probe or django_application)(scope, receive, send)
+    await (probe or django_endpoint)(scope, receive, send)
 
 
 _PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -16,6 +16,7 @@ from exports.report import report_pdf
 from polls import errors
 from polls.api import schema
 from polls.api.requests import base_url, owned_poll
+from polls.http.heavy_requests import heavy
 from polls.models import Poll
 
 
@@ -71,13 +72,13 @@ class VotesCSVView(_ExportView):
         "votes_csv",
         parameters=[schema.REF, OpenApiParameter("epoch", OpenApiTypes.INT)],
     )
-    def get(self, request: Request, ref: str) -> HttpResponse:
+    @heavy
+    def get(self, request: Request, ref: str) -> StreamingHttpResponse:
         poll = owned_poll(request, ref)
         _refuse_withheld(selectors.results_of_poll(poll))
         lines = csv_lines(selectors.vote_rows(poll, _epoch(request)))
-        return _file(  # type: ignore[no-any-return]
-            HttpResponse("".join(lines), content_type="text/csv"), poll, "votes.csv"
-        )
+        response = StreamingHttpResponse(lines, content_type="text/csv")
+        return _file(response, poll, "votes.csv")  # type: ignore[no-any-return]
 
 
 class ReportView(_ExportView):
@@ -90,6 +91,7 @@ class ReportView(_ExportView):
         parameters=[schema.REF],
         auth=schema.OWNER_AUTH,
     )
+    @heavy
     def get(self, request: Request, ref: str) -> HttpResponse:
         poll = owned_poll(request, ref)
         results = selectors.results_of_poll(poll)

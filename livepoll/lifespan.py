@@ -14,6 +14,8 @@ from typing import Any
 
 from django.conf import settings
 
+from livepoll.django_endpoint import django_endpoint
+from livepoll.health import stop_asking
 from polls import draining
 from polls.results.reader import reader
 from polls.voting.ballot_box import ballot_box
@@ -31,6 +33,7 @@ async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await stop()
+            await asyncio.to_thread(stop_threads)
             await send({"type": "lifespan.shutdown.complete"})
             return
 
@@ -43,6 +46,12 @@ async def stop() -> None:
     reader.close_lane()
     ballot_box.close_lane()
     await stop_hub()
+
+
+def stop_threads() -> None:
+    """Let the threads of requests finish, for some seconds at most, and close their connections."""
+    django_endpoint.stop()
+    stop_asking()
 
 
 def drain_on_sigterm(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,11 +1,13 @@
 """404, 400, 403 and 500 outside of DRF: problem+json below /api/, a plain page elsewhere."""
 
+import sys
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
+from livepoll.outage_page import response_in_outage
 from polls import errors
 from polls.http.problems import problem_response, wants_problem
 
@@ -37,6 +39,9 @@ def api_not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpRespon
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    in_outage = response_in_outage(request, sys.exc_info()[1])  # it came past the middleware
+    if in_outage is not None:
+        return in_outage
     if wants_problem(request):
         return problem_response(errors.ServerError())
     return defaults.server_error(request)

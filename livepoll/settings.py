@@ -82,6 +82,11 @@ BROADCAST_INTERVAL_MS: int = env.int("BROADCAST_INTERVAL_MS", default=100)
 RECONCILE_INTERVAL_MS: int = env.int("RECONCILE_INTERVAL_MS", default=2000)
 BALLOT_BOX_CAPACITY: int = env.int("BALLOT_BOX_CAPACITY", default=10_000)
 BALLOT_BOX_BATCH: int = env.int("BALLOT_BOX_BATCH", default=1000)
+# Threads for all that is not votes, results and sockets; each has a database connection.
+REQUEST_THREADS: int = env.int("REQUEST_THREADS", default=4)
+REQUEST_QUEUE: int = env.int("REQUEST_QUEUE", default=1000)
+# Exports and sheets of codes that are made at once.
+HEAVY_REQUESTS: int = env.int("HEAVY_REQUESTS", default=3)
 # Mounts the read-only admin (polls/admin.py) at /admin/.
 ADMIN: bool = env.switch("ADMIN", default="off")
 RATE_LIMITS: bool = env.switch("RATE_LIMITS", default="on")
@@ -134,6 +139,9 @@ for _name, _value in (
     ("RECONCILE_INTERVAL_MS", RECONCILE_INTERVAL_MS),
     ("BALLOT_BOX_CAPACITY", BALLOT_BOX_CAPACITY),
     ("BALLOT_BOX_BATCH", BALLOT_BOX_BATCH),
+    ("REQUEST_THREADS", REQUEST_THREADS),
+    ("REQUEST_QUEUE", REQUEST_QUEUE),
+    ("HEAVY_REQUESTS", HEAVY_REQUESTS),
     ("WEB_PROCESSES", WEB_PROCESSES),
     ("MAX_CONNECTIONS", MAX_CONNECTIONS),
     ("MAX_CONNECTIONS_PER_ADDRESS", MAX_CONNECTIONS_PER_ADDRESS),
@@ -179,6 +187,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "livepoll.middleware.Refusals",
+    "livepoll.outage_page.OutagePages",
 ]
 
 ROOT_URLCONF = "livepoll.urls"
@@ -224,13 +233,18 @@ if ADMIN:
     SESSION_COOKIE_AGE = 8 * 60 * 60
 
 
+# How long a thread keeps its connection; a new one finds a database that has moved.
+CONNECTION_SECONDS = 300
+
+
 def database(url: str) -> dict[str, Any]:
     """The one database: PostgreSQL by URL, else SQLite in DATA_DIR."""
     if not url:
         url = f"sqlite:///{DATA_DIR / 'livepoll.sqlite3'}"
     config: dict[str, Any] = environ.Env.db_url_config(url)
-    # Under ASGI each request has a fresh thread; a kept connection would leak with it.
-    config["CONN_MAX_AGE"] = 0
+    # Requests run on lasting threads (livepoll/django_endpoint.py), which keep their connections.
+    config["CONN_MAX_AGE"] = CONNECTION_SECONDS
+    config["CONN_HEALTH_CHECKS"] = True
     if config["ENGINE"] == "django.db.backends.sqlite3":
         make_private_folder(DATA_DIR)
         make_private_sqlite(Path(config["NAME"]))

@@ -46,7 +46,9 @@ def recount_poll(poll_id: UUID, *, fix: bool = False) -> list[Difference]:
         votes = Vote.objects.filter(poll_id=poll_id, epoch=poll.epoch)
         current = votes.filter(is_current=True).values_list("marks", flat=True)
         ballots = (marks for marks in current.iterator(_CHUNK) if marks is not None)
-        tally = count_ballots(state.kind, [int(option) for option in state.counts], ballots)
+        # What is stored as the tally may be anything: the options come from their own table.
+        options = poll.options.filter(is_retired=False).values_list("number", flat=True)
+        tally = count_ballots(state.kind, list(options), ballots)
         last = votes.aggregate(last=Coalesce(Max("seq"), 0), number=Count("seq"))
         found = list(_differences(state, tally, last["last"], last["number"]))
         twice = (

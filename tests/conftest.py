@@ -62,9 +62,11 @@ def quick_flush() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database; the threads that hold connections to it end before it is dropped."""
+    from livepoll.lifespan import stop_threads
     from polls.results.reader import reader
     from polls.voting.ballot_box import ballot_box
 
     yield
+    stop_threads()
     ballot_box.stop()
     reader.stop()

@@ -30,7 +30,8 @@ from tests.sizes import LONG
 # What a developer's shell may carry and must not reach the tests.
 SETTINGS_NOT_INHERITED = (
     *("ADMIN", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "BALLOT_BOX_BATCH", "BALLOT_BOX_CAPACITY"),
-    *("BROADCAST_INTERVAL_MS", "DEBUG", "PORT", "RECONCILE_INTERVAL_MS"),
+    *("BROADCAST_INTERVAL_MS", "DEBUG", "HEAVY_REQUESTS", "PORT", "RECONCILE_INTERVAL_MS"),
+    *("REQUEST_QUEUE", "REQUEST_THREADS"),
     *("SECRET_KEY_FALLBACKS", "TRUSTED_PROXIES", "WEB_PROCESSES"),
 )
 # What the first process tells its workers: why there are no servers.

@@ -10,7 +10,7 @@ from web.modules import may_run, source
 
 _MESSAGE = re.compile(r'\bn?gettext\(\s*"((?:[^"\\]|\\.)*)"')
 
-PAGES = frozenset(("start", "new", "vote", "live", "manage", "not_found"))
+PAGES = frozenset(("start", "new", "vote", "live", "manage", "not_found", "outage"))
 
 
 @cache

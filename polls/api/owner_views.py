@@ -1,12 +1,11 @@
 """The owner's endpoints: cloning, a new key, voter codes; and the public list of corrections."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
-from django.shortcuts import render
+import orjson
+from django.http import JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -14,10 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from polls import errors, selectors, services
-from polls.api import schema
+from polls.api import code_files, schema
+from polls.api.pagination import ByNumber
 from polls.api.requests import account_of_caller, base_url, created_response, owned_poll
 from polls.api.schema import endpoint
 from polls.api.serializers import CreatedPollSerializer
+from polls.http.heavy_requests import heavy
 from polls.identity import voter_codes
 from polls.models import Poll
 from polls.rules.limits import LIMITS
@@ -126,8 +127,14 @@ class CodeStatusSerializer(serializers.Serializer[Any]):
     used = serializers.BooleanField()
 
 
-class CodeStatusesSerializer(serializers.Serializer[Any]):
-    codes = CodeStatusSerializer(many=True)
+class CodePageSerializer(serializers.Serializer[Any]):
+    """Describes a page of `pagination.ByNumber`."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = CodeStatusSerializer(many=True)
+    count = serializers.IntegerField(required=False, help_text="Of all codes; on the first page.")
+    used = serializers.IntegerField(required=False, help_text="Of all codes; on the first page.")
 
 
 class RevokedSerializer(serializers.Serializer[Any]):
@@ -159,23 +166,23 @@ class VoterCodesView(APIView):
     @endpoint(
         "Voter codes by number: used, revoked (owner)",
         operation_id="voter_codes_list",
-        responses={200: CodeStatusesSerializer},
-        refuses=schema.OWNER_REFUSALS,
-        parameters=[schema.REF],
+        responses={200: CodePageSerializer},
+        refuses=(*schema.OWNER_REFUSALS, errors.Invalid, errors.NotFound),
+        parameters=[schema.REF, *schema.PAGES],
         auth=schema.OWNER_AUTH,
     )
     def get(self, request: Request, ref: str) -> JsonResponse:
         poll = owned_poll(request, ref)
-        codes = [
-            {
-                "number": one.number,
-                "created_at": iso(one.created_at),
-                "revoked_at": iso(one.revoked_at),
-                "used": one.is_used,
-            }
-            for one in voter_codes.list_voter_codes(poll.id)
-        ]
-        return JsonResponse({"codes": codes})  # in no other form, even if one was asked for
+        paginator = ByNumber()
+        found = paginator.paginate_queryset(voter_codes.voter_codes_of(poll.id), request, view=self)
+        page: dict[str, Any] = {
+            "next": paginator.get_next_link(),
+            "previous": paginator.get_previous_link(),
+            "results": [_shown_status(voter_codes.status_of(code)) for code in found or []],
+        }
+        if "cursor" not in request.query_params:
+            page["count"], page["used"] = voter_codes.count_voter_codes(poll.id)
+        return JsonResponse(page)  # in no other form, even if one was asked for
 
     @endpoint(
         "Make voter codes; shown this once (owner)",
@@ -193,7 +200,8 @@ class VoterCodesView(APIView):
         parameters=[schema.REF],
         auth=schema.OWNER_AUTH,
     )
-    def post(self, request: Request, ref: str) -> HttpResponse:
+    @heavy
+    def post(self, request: Request, ref: str) -> HttpResponseBase:
         poll = _code_poll(request, ref)
         serializer = CountSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -240,38 +248,26 @@ def _code_poll(request: Request, ref: str) -> Poll:
     return poll
 
 
-def _new_codes(request: Request, poll: Poll, codes: Sequence[tuple[int, str]]) -> HttpResponse:
-    """The codes, this once, in the form that was asked for."""
+def _shown_status(code: voter_codes.CodeStatus) -> dict[str, Any]:
+    return {
+        "number": code.number,
+        "created_at": iso(code.created_at),
+        "revoked_at": iso(code.revoked_at),
+        "used": code.is_used,
+    }
+
+
+def _new_codes(request: Request, poll: Poll, codes: Sequence[tuple[int, str]]) -> HttpResponseBase:
+    """The codes, this once, in the form that was asked for. Streamed, so that the request counts as
+    heavy until its client has them."""
     page = f"{base_url(request)}/p/{poll.code}/"
-    chosen = request.accepted_renderer.format
-    if chosen == "csv":
-        return _as_csv(codes, page)
-    if chosen == "sheet":
-        return _as_sheet(request, poll, codes, page)
-    shown = [{"number": number, "code": code} for number, code in codes]
-    return JsonResponse({"codes": shown}, status=201)
-
-
-def _as_csv(codes: Sequence[tuple[int, str]], page: str) -> HttpResponse:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["number", "code", "link"])
-    writer.writerows((number, code, f"{page}#code={code}") for number, code in codes)
-    return HttpResponse(text.getvalue(), status=201, content_type="text/csv; charset=utf-8")
-
-
-def _as_sheet(
-    request: Request, poll: Poll, codes: Sequence[tuple[int, str]], page: str
-) -> HttpResponse:
-    import segno
-
-    cards = [
-        {
-            "number": number,
-            "code": code,
-            "qr": segno.make(f"{page}#code={code}", error="m").svg_data_uri(scale=4),
-        }
-        for number, code in codes
-    ]
-    context = {"question": poll.question, "page": page, "cards": cards}
-    return render(request._request, "polls/voter_codes_sheet.html", context, status=201)
+    parts: Iterable[str | bytes]
+    match request.accepted_renderer.format:
+        case _CSVRenderer.format:
+            parts, content_type = code_files.csv_of(codes, page), "text/csv; charset=utf-8"
+        case _SheetRenderer.format:
+            parts, content_type = code_files.sheet_of(poll, codes, page), "text/html; charset=utf-8"
+        case _:
+            shown = [{"number": number, "code": code} for number, code in codes]
+            parts, content_type = [orjson.dumps({"codes": shown})], "application/json"
+    return StreamingHttpResponse(parts, status=201, content_type=content_type)

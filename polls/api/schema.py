@@ -45,6 +45,10 @@ VOTER_CODE = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Whose vote, in a `code` poll; with the voter token that cast it.",
 )
+PAGES = (
+    OpenApiParameter("cursor", description="From `next` or `previous`."),
+    OpenApiParameter("page_size", int, description="1 to 100."),
+)
 IF_NONE_MATCH = OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER)
 
 Security = list[dict[str, list[str]]]

@@ -58,8 +58,7 @@ class PollListView(APIView):
         parameters=[
             OpenApiParameter("status", enum=[one.value for one in Status]),
             OpenApiParameter("q", description="Words of the question."),
-            OpenApiParameter("cursor", description="From `next` or `previous`."),
-            OpenApiParameter("page_size", int),
+            *schema.PAGES,
         ],
         auth=[*schema.ACCOUNT_AUTH, {}],
     )

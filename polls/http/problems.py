@@ -4,11 +4,11 @@ import logging
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 
 from polls import errors
+from polls.database.outages import is_outage
 from polls.http.attempts import current_attempts
 from polls.http.voter_cookie import COOKIE_NAMES
 
@@ -79,7 +79,8 @@ def as_poll_error(exc: Exception) -> errors.PollError:
             return errors.UnsupportedMediaType()
         case RequestDataTooBig():
             return errors.TooLarge()
-        case OperationalError() | InterfaceError():
+        case _ if is_outage(exc):
+            logger.warning("the database is away: %s", exc)
             return errors.Overloaded("The database is away; try again.")
     logger.error("a request failed", exc_info=exc)
     return errors.ServerError()

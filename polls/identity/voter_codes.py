@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
 from polls import errors
@@ -62,13 +62,35 @@ def make_voter_codes(poll_id: UUID, count: int) -> list[tuple[int, str]]:
     return numbered
 
 
-def list_voter_codes(poll_id: UUID) -> list[CodeStatus]:
-    """Every code of a poll: whether it was used, never which vote it cast."""
-    used = Vote.objects.filter(
-        poll_id=poll_id, epoch=OuterRef("poll__epoch"), voter=OuterRef("voter"), is_current=True
+def voter_codes_of(poll_id: UUID) -> "QuerySet[VoterCode]":
+    """The codes of a poll, each with `is_used`: whether it has voted, never what."""
+    return VoterCode.objects.filter(poll_id=poll_id).annotate(is_used=_has_voted(poll_id))
+
+
+def _has_voted(poll_id: UUID) -> Exists:
+    return Exists(
+        Vote.objects.filter(
+            poll_id=poll_id, epoch=OuterRef("poll__epoch"), voter=OuterRef("voter"), is_current=True
+        )
     )
-    rows = VoterCode.objects.filter(poll_id=poll_id).annotate(is_used=Exists(used))
-    return [CodeStatus(row.number, row.created_at, row.revoked_at, row.is_used) for row in rows]
+
+
+def status_of(code: VoterCode) -> CodeStatus:
+    """What its owner may see of a code of `voter_codes_of`."""
+    is_used: bool = code.is_used  # type: ignore[attr-defined] # annotated
+    return CodeStatus(code.number, code.created_at, code.revoked_at, is_used)
+
+
+def list_voter_codes(poll_id: UUID) -> list[CodeStatus]:
+    """Every code of a poll: all in memory, so not for requests."""
+    return [status_of(code) for code in voter_codes_of(poll_id)]
+
+
+def count_voter_codes(poll_id: UUID) -> tuple[int, int]:
+    """How many codes a poll has, and how many of them have voted. Two queries that read no code
+    but touch each: 0.1 s for 100,000."""
+    codes = VoterCode.objects.filter(poll_id=poll_id)
+    return codes.count(), codes.filter(_has_voted(poll_id)).count()
 
 
 def usable_codes(poll_ids: Collection[UUID], voters: Collection[str]) -> set[tuple[UUID, str]]:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from polls import errors, selectors, services
 from polls.database.async_connection import AsyncConnection
 from polls.database.batches import Batches
+from polls.database.outages import is_outage
 from polls.database.pending import Pending, settle
 from polls.identity.voter_codes import usable_codes
 from polls.identity.voters import Identity, caster_key, voter_key, voter_key_of_code
@@ -169,10 +170,11 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
     for _ in range(2):
         try:
             return read_polls(queries)
-        except (OperationalError, InterfaceError) as error:
-            logger.info("reading again after: %s", error)
-            connection.close()
         except Exception as error:
+            if is_outage(error):
+                logger.info("reading again after: %s", error)
+                connection.close()
+                continue
             if len(queries) == 1:
                 logger.exception("a poll cannot be read")
                 return [error]

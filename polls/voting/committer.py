@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, connection, transaction
-from psycopg2 import errorcodes
+from django.db import connection, transaction
 
 from polls import errors, events, metrics, selectors
+from polls.database.outages import is_outage, last_write
 from polls.database.stale_backends import end_stale_backends
 from polls.identity.voter_codes import usable_codes
 from polls.identity.voters import caster_key, is_from_before, voter_key
@@ -49,11 +49,12 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
         end_stale_backends()
         outcomes = record_votes(batch)
     except Exception as error:
-        if _is_away(error):
+        if is_outage(error):
             connection.close()
             if may_retry:
                 return commit(batch, may_retry=False)
             logger.warning("the database is away: %s", error)
+            last_write.was_refused(error)
             metrics.count_outcomes([errors.Overloaded.code] * len(batch))
             return [errors.Overloaded("The database is away; try again.") for _ in batch]
         logger.exception("a batch of %d votes failed", len(batch))
@@ -61,16 +62,9 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
             return [outcome for cast in batch for outcome in commit([cast])]
         metrics.count_outcomes([errors.ServerError.code])
         return [errors.ServerError()]
+    last_write.was_stored()
     metrics.measure_batch(outcomes, time.perf_counter() - started)
     return [*outcomes]
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the same votes may be stored later: the database is gone, full, locked, gave the
-    statement up, or is a standby that is not the primary yet."""
-    return isinstance(error, OperationalError | InterfaceError) or (
-        getattr(error.__cause__, "pgcode", None) == errorcodes.READ_ONLY_SQL_TRANSACTION
-    )
 
 
 def record_votes(batch: Sequence[Cast]) -> list[Outcome]:

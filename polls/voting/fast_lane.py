@@ -13,6 +13,7 @@ import asyncpg
 
 from polls import events, metrics, selectors
 from polls.database.async_connection import AsyncConnection
+from polls.database.outages import last_write
 from polls.database.pending import Pending, settle
 from polls.refs import PollRef
 from polls.rules.poll import PollState
@@ -105,6 +106,7 @@ class FastLane:
 
 def _answer(settled: list[tuple[PendingVote, Outcome]], seconds: float) -> None:
     settle(settled)
+    last_write.was_stored()
     outcomes = [outcome for _, outcome in settled]
     states = {id(one.state): one.state for one in outcomes if one.state is not None}
     events.publish_tallies_changed([*states.values()])

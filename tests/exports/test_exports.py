@@ -8,6 +8,7 @@ from base64 import a85decode
 from io import StringIO
 
 import pytest
+from django.test import Client
 
 from exports.csv_cells import csv_lines, safe_cell
 from polls.models import Vote
@@ -220,3 +221,14 @@ def test_below_min_voters_there_is_nothing_to_take_along(
     assert refusal(owner.get(path(poll, name), owner.key_of(poll))) == (403, "results_hidden")
     neighbour.vote(poll, 2)
     assert owner.get(path(poll, name), owner.key_of(poll)).status_code == 200
+
+
+def test_votes_are_streamed(owner: Person, voter: Person) -> None:
+    poll = owner.make_poll()
+    voter.vote(poll, 1)
+    response = Client().get(path(poll, "votes.csv"), headers=owner.key_of(poll))
+    assert response.streaming
+    lines = iter(response.streaming_content)  # type: ignore[attr-defined]
+    assert next(lines).startswith(b"epoch,")
+    Vote.objects.all().delete()  # what is sent is read as it is sent
+    assert list(lines) == []

@@ -39,9 +39,10 @@ class Site:
         _exc: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        from livepoll.lifespan import stop
+        from livepoll.lifespan import stop, stop_threads
 
         self.run(stop())
+        stop_threads()
         self.run(_end_tasks())
         self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -86,7 +86,7 @@ def test_voter_codes_come_as_json_csv_or_a_sheet_to_print(owner: Person) -> None
     assert sheet.text.count("data:image/svg+xml") == 1
     codes = {code["code"] for code in first} | {row["code"] for row in rows}
     assert len(codes) == 4
-    listed = owner.get(path, key).json()["codes"]
+    listed = owner.get(path, key).json()["results"]
     assert [code["number"] for code in listed] == [1, 2, 3, 4, 5]
 
 

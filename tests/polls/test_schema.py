@@ -137,11 +137,16 @@ def test_schemas_are_made_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
     assert together == [1, 1, 1]
 
 
+def test_the_schema_is_made_once(outsider: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = outsider.get("/api/schema/")
+    monkeypatch.setattr(OneAtATime, "get_schema", None)
+    again = outsider.get("/api/schema/")
+    assert (again.status_code, again.content) == (200, first.content)
+
+
 LOADED = re.compile(r"""(?:src|href)=["']([^"']+)""")
 
 
-# Files are read ahead where a static file is served over ASGI; a proxy in front can do better.
-@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")
 def test_the_documentation_works_without_the_internet(outsider: Person) -> None:
     page = outsider.get("/api/docs/")
     assert page.status_code == 200

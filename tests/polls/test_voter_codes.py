@@ -1,6 +1,7 @@
 """Voter codes: a thousand of them, each worth one vote, stored as hashes only."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from polls.services import create_poll
 from polls.voting.committer import record_votes
 from polls.voting.vote import Cast, Outcome
 from tests.polls.database_dump import dump
-from tests.polls.people import Json, Person
+from tests.polls.people import Json, Person, field_errors, refusal
 
 CODES = 1_000
 
@@ -173,8 +174,43 @@ def test_the_list_of_codes_is_json_that_shows_none_of_them(owner: Person, accept
     listed = owner.get(path, {**owner.key_of(poll), "Accept": accepted})
     assert listed.status_code == 200
     assert listed.headers["content-type"] == "application/json"
-    assert [one["number"] for one in listed.json()["codes"]] == [1, 2]
+    assert [one["number"] for one in listed.json()["results"]] == [1, 2]
     assert not [code for code in codes if code in listed.text]
+
+
+def test_codes_are_listed_in_pages_of_a_hundred_at_most(owner: Person) -> None:
+    poll, path, codes = code_poll(owner, 250)
+    body = {"choices": [1], "voter_code": codes[0]}
+    assert owner.post(f"/api/v1/polls/{poll['id']}/votes/", body).status_code == 201
+    found: list[int] = []
+    sizes: list[int] = []
+    address = path
+    while address:
+        page = owner.get(address, owner.key_of(poll)).json()
+        if not found:
+            assert (page["count"], page["used"], page["previous"]) == (250, 1, None)
+        found += [one["number"] for one in page["results"]]
+        sizes.append(len(page["results"]))
+        address = page["next"]
+    assert (found, sizes) == (list(range(1, 251)), [100, 100, 50])
+    short = owner.get(f"{path}?page_size=1", owner.key_of(poll)).json()
+    assert [one["used"] for one in short["results"]] == [True]
+
+
+@pytest.mark.parametrize("size", ["0", "101", "-1", "x", "1e1", "", "\uff19", "9" * 5000])
+def test_a_page_size_that_is_none_is_refused(owner: Person, size: str) -> None:
+    poll, path, _ = code_poll(owner, 1)
+    for address in (path, "/api/v1/polls/"):
+        refused = owner.get(f"{address}?page_size={size}", owner.key_of(poll))
+        assert field_errors(refused) == [("page_size", "invalid")]
+
+
+@pytest.mark.parametrize("position", ["x", "-1", "1.5", "2026-01-01", "9" * 30])
+def test_a_forged_cursor_finds_nothing(owner: Person, position: str) -> None:
+    poll, path, _ = code_poll(owner, 1)
+    cursor = b64encode(f"p={position}".encode()).decode()
+    refused = owner.get(f"{path}?cursor={cursor}", owner.key_of(poll))
+    assert refusal(refused) == (404, "not_found")
 
 
 @pytest.mark.parametrize("accepted", ["text/csv", "text/html"])

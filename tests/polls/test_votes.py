@@ -348,7 +348,7 @@ def test_a_code_counts_once_and_only_if_it_was_given_out(
     assert refusal(late) == (403, "invalid_voter_code")
     listed = owner.get(path, headers=owner.key_of(poll))
     assert used not in listed.text
-    assert [code["used"] for code in listed.json()["codes"]] == [True, False]
+    assert [code["used"] for code in listed.json()["results"]] == [True, False]
     assert owner.results(poll)["counts"] == {"1": 1, "2": 0}
 
 

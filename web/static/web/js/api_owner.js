@@ -12,6 +12,9 @@ export const act = async (id, key, verb, body = {}) =>
   (await request("POST", `polls/${id}/${verb}/`, { headers: bearer(key), body })).body;
 export const getOwned = async (id, key, what) =>
   (await request("GET", `polls/${id}/${what}/`, { headers: bearer(key) })).body;
+// A page of what is listed by cursor; `next` is that of the page before.
+export const pageOfOwned = async (id, key, what, next = null) =>
+  (await request("GET", `polls/${id}/${what}/${next ? new URL(next, location.href).search : ""}`, { headers: bearer(key) })).body;
 export const textOf = async (path, key, body, type) =>
   (await request("POST", path, { body, headers: { ...bearer(key), Accept: type } })).text;
 export const fileOf = async (path, key) =>

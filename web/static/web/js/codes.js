@@ -1,7 +1,7 @@
 // Voter codes for the owner: make some (shown once, as list, CSV or a sheet of QR codes to
 // print), see which are used, revoke.
 
-import { act, getOwned, textOf } from "./api_owner.js";
+import { act, pageOfOwned, textOf } from "./api_owner.js";
 import { $, h, setText } from "./dom.js";
 import { saveLink } from "./exports.js";
 import { fill, gettext, number } from "./i18n.js";
@@ -51,17 +51,29 @@ export class VoterCodes {
   }
 
   async list() {
-    const { codes } = await getOwned(this.pollId, this.key, "voter-codes");
-    const used = codes.filter((one) => one.used).length;
-    setText($("#codes-summary"), codes.length
-      ? fill(gettext("%(used)s of %(all)s codes have been used."), { used: number(used), all: number(codes.length) })
+    const page = await pageOfOwned(this.pollId, this.key, "voter-codes");
+    setText($("#codes-summary"), page.count
+      ? fill(gettext("%(used)s of %(all)s codes have been used."), { used: number(page.used), all: number(page.count) })
       : gettext("No codes yet."));
-    $("#codes-list").replaceChildren(...codes.map((one) => h("li", {},
+    $("#codes-list").replaceChildren();
+    this.show(page);
+    $("#codes-all").hidden = page.count === 0;
+  }
+
+  // What a page of codes adds to the list, and a button for the next one.
+  show({ results, next }) {
+    $("#codes-list").append(...results.map((one) => h("li", {},
       h("span", { class: "tabular" }, fill(gettext("Code %(n)s"), { n: number(one.number) })), " ",
       one.revoked_at ? gettext("revoked") : one.used ? gettext("used")
         : h("button", { class: "button button-quiet", type: "button", onclick: () => this.try(() => this.revoke(one.number)) },
           gettext("Revoke"), h("span", { class: "sr-only" }, " ", number(one.number))))));
-    $("#codes-all").hidden = codes.length === 0;
+    if (!next) return;
+    const more = h("li", {}, h("button", { class: "button", type: "button", onclick: () => this.try(async () => {
+      const page = await pageOfOwned(this.pollId, this.key, "voter-codes", next);
+      more.remove();
+      this.show(page);
+    }) }, gettext("More codes")));
+    $("#codes-list").append(more);
   }
 
   async revoke(codeNumber) {
