@@ -14,7 +14,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help run cluster test test-servers test-alone test-embedded test-fast check-long chaos
-.PHONY: check lint format audit bench screenshots browser clean
+.PHONY: check lint format audit bench screenshots messages browser clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: $(DEV) ## The figures of docs/performance.md (ARGS="..." goes to python -
 
 screenshots: $(DEV) browser ## Pictures of every page and state, in test-artifacts/screenshots/
 	$(PY) -m tests.e2e.screenshots $(ARGS)
+
+messages: ## Compile the translations in web/locale/ (needs gettext's msgfmt)
+	@for po in web/locale/*/LC_MESSAGES/*.po; do msgfmt --check-format -o "$${po%.po}.mo" "$$po"; done
 
 browser: $(DEV)
 	@$(PY) -m tests.ensure_browser

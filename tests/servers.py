@@ -18,6 +18,7 @@ from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -44,6 +45,7 @@ class Backend:
     fast: bool
     folder: Path
     missing: str = ""
+    left_out: int = 0
     stack: ExitStack = field(default_factory=ExitStack)
 
 
@@ -153,9 +155,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if not wanted(item)]
         items[:] = [item for item in items if wanted(item)]
         config.hook.pytest_deselected(items=left_out)
+        backend.left_out = len(left_out)
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["left_out"] = len(left_out)
     if "PYTEST_XDIST_WORKER" in os.environ:
         # Long ones first, so that the workers end together.
         items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """xdist's first process hears of its workers what they left out; all have left out the same."""
+    node.config.stash[BACKEND].left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    backend = config.stash[BACKEND]
+    if backend.left_out:
+        why = "slow or in need of servers" if backend.fast else "which need servers, or no database"
+        terminalreporter.write_line(f"left out here: {backend.left_out} tests, {why}")
 
 
 def _is_fast(item: pytest.Item) -> bool:
