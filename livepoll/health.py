@@ -140,10 +140,14 @@ def _reads_every_column() -> str:
     quote = connection.ops.quote_name
     counts = []
     for model in apps.get_app_config("polls").get_models():
+        table = quote(model._meta.db_table)
+        # With its table: SQLite takes a quoted name that is no column for a text.
         columns = ", ".join(
-            quote(str(field.column)) for field in model._meta.concrete_fields if field.column
+            f"{table}.{quote(str(field.column))}"
+            for field in model._meta.concrete_fields
+            if field.column
         )
-        rows = f"SELECT {columns} FROM {quote(model._meta.db_table)} WHERE 1 = 0"  # noqa: S608 (our own names)
+        rows = f"SELECT {columns} FROM {table} WHERE 1 = 0"  # noqa: S608 (our own names)
         counts.append(f"(SELECT count(*) FROM ({rows}) AS none)")  # noqa: S608
     return f"SELECT {', '.join(counts)}"
 
