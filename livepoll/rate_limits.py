@@ -154,7 +154,7 @@ class RateLimits:
             try:
                 if rate is not None and not await self._counters.hit(rate, request.address):
                     raise await self._over(rate, request.address)
-                await _check_presented(request, attempts, request.poll_ref)
+                await _check_presented(request, attempts, request.poll_ref or None)
             except RateLimited as error:
                 await respond_problem(send, error, response_headers(request))
                 return

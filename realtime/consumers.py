@@ -242,7 +242,7 @@ class PollConsumer(_BareConsumer):
         is_voter = {
             VoterPolicy.DEVICE: caller.device is not None,
             VoterPolicy.ACCOUNT: caller.account_id is not None,
-            VoterPolicy.CODE: bool(self.voter_code) and caller.device is not None,
+            VoterPolicy.CODE: bool(self.voter_code),  # a wrong one is an attempt, token or not
             VoterPolicy.IP: caller.device is not None,
         }.get(VoterPolicy(state.voter_policy))
         if not is_voter:

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -63,9 +64,12 @@ def quick_flush() -> Iterator[None]:
 def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database; the threads that hold connections to it end before it is dropped."""
     from livepoll.lifespan import stop_threads
+    from livepoll.private_files import make_private_sqlite
     from polls.results.reader import reader
     from polls.voting.ballot_box import ballot_box
 
+    if connection.vendor == "sqlite":
+        make_private_sqlite(Path(connection.settings_dict["NAME"]))  # as the settings do
     yield
     stop_threads()
     ballot_box.stop()

@@ -180,21 +180,6 @@ def pytest_terminal_summary(
 ) -> None:
     backend = config.stash[BACKEND]
     if backend.left_out:
-        why = "slow or in need of servers" if backend.fast else "without a database or `servers`"
-        terminalreporter.write_line(f"left out here: {backend.left_out} tests, {why}")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """xdist's first process hears of its workers what they left out; all have left out the same."""
-    node.config.stash[BACKEND].left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    backend = config.stash[BACKEND]
-    if backend.left_out:
         why = "slow or in need of servers" if backend.fast else "which need servers, or no database"
         terminalreporter.write_line(f"left out here: {backend.left_out} tests, {why}")
 

@@ -104,7 +104,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
     settings.RATE_LIMITS, settings.REDIS_URL = True, ""
     for name in ("VOTES", "POLLS", "ACCOUNTS", "REQUESTS", "MISSES", "PASSWORDS"):
         setattr(settings, f"RATE_{name}", NEVER)
-    monkeypatch.setattr(asgi, "django_application", stub)
+    monkeypatch.setattr(asgi, "django_endpoint", stub)
     monkeypatch.setattr(asgi, "running_hub", lambda: None)
     endpoints = {place: (stub, rate) for place, (_, rate) in asgi.RAW_ENDPOINTS.items()}
     monkeypatch.setattr(asgi, "RAW_ENDPOINTS", endpoints)
