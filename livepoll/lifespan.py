@@ -43,8 +43,8 @@ async def stop() -> None:
 
     Votes and reads that wait are answered by the threads.
     """
-    reader.close_lane()
-    ballot_box.close_lane()
+    reader.close_loop_connection()
+    ballot_box.close_loop_connection()
     await stop_hub()
 
 

@@ -103,9 +103,11 @@ _FETCH_STATES = f"""SELECT id::text, {", ".join(PollState._fields[1:])} FROM pol
     WHERE id = ANY ($1::uuid[]) OR code = ANY ($2::text[])"""  # noqa: S608 (names of columns)
 
 
-async def fetch_states(lane: AsyncConnection, refs: Iterable[PollRef]) -> list[PollState]:
+async def fetch_states(
+    loop_connection: AsyncConnection, refs: Iterable[PollRef]
+) -> list[PollState]:
     """The states of those polls that exist, on a connection of the event loop's own."""
-    rows = await lane.fetch(_FETCH_STATES, *ids_and_codes(refs))
+    rows = await loop_connection.fetch(_FETCH_STATES, *ids_and_codes(refs))
     return [PollState(parse_ref(row[0]), *row[1:]) for row in rows]  # type: ignore[arg-type]
 
 

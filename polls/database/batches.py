@@ -1,8 +1,8 @@
 """Many callers, one query: items are answered in batches.
 
-What gathers while a batch is under way shares the next one. On PostgreSQL an event loop gets a lane
-once it has asked a few times, which answers what it can on a connection of the loop's own; one
-thread answers what a lane leaves, and everything else. When `capacity` items wait, a further one
+What gathers while a batch is under way shares the next one. On PostgreSQL an event loop gets batches
+and a connection of its own once it has asked a few times, and answers what it can; one thread
+answers what a loop hands over, and everything else. When `capacity` items wait, a further one
 is refused at once.
 """
 
@@ -28,7 +28,7 @@ _IS_POSTGRESQL = connection.vendor == "postgresql"
 _FULL = "Too much waits; nothing was recorded. Try again."
 Batch = list[Pending[Item, Answer]]
 # Answers what it can of a batch, and returns the rest.
-LaneWork = Callable[[AsyncConnection, Batch[Item, Answer]], Awaitable[Batch[Item, Answer]]]
+LoopWork = Callable[[AsyncConnection, Batch[Item, Answer]], Awaitable[Batch[Item, Answer]]]
 
 
 class Batches(Generic[Item, Answer]):
@@ -37,7 +37,7 @@ class Batches(Generic[Item, Answer]):
     Args:
         name: of the worker thread.
         work: of the worker thread: one answer (or exception) an item; must not raise.
-        make_lane_work: makes the coroutine function of a new lane, which is called with its
+        make_loop_work: makes an event loop's coroutine function, which is called with the loop's
             connection and a batch; it answers what it can and returns the rest.
         capacity: how many items may wait.
         batch_size: how many items a batch has at most.
@@ -48,29 +48,29 @@ class Batches(Generic[Item, Answer]):
         self,
         name: str,
         work: Work[Item, Answer],
-        make_lane_work: Callable[[], LaneWork[Item, Answer]],
+        make_loop_work: Callable[[], LoopWork[Item, Answer]],
         *,
         capacity: int,
         batch_size: int,
         on_full: Callable[[], None] = lambda: None,
     ) -> None:
         self.capacity = capacity
-        self._make_lane_work = make_lane_work
+        self._make_loop_work = make_loop_work
         self._batch_size = batch_size
         self._on_full = on_full
         self._worker = BatchWorker(name, work, batch_size=batch_size)
         # Each time a new dict: other threads count what waits.
-        self._lanes: dict[asyncio.AbstractEventLoop, AsyncLane[Item, Answer]] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopBatches[Item, Answer]] = {}
 
     def __len__(self) -> int:
         """How many items wait for a batch."""
         waiting = len(self._worker)
-        for lane in self._lanes.values():
-            waiting += len(lane)
+        for own in self._by_loop.values():
+            waiting += len(own)
         return waiting
 
     def ask(
-        self, item: Item, convert: Callable[[Answer], Any] = unchanged, *, by_lane: bool = True
+        self, item: Item, convert: Callable[[Answer], Any] = unchanged, *, by_loop: bool = True
     ) -> "asyncio.Future[Any]":
         """What `convert` makes of the answer, to be awaited on the running event loop.
 
@@ -84,8 +84,9 @@ class Batches(Generic[Item, Answer]):
             future.set_exception(Overloaded(_FULL))
             return future
         pending = Pending(item, future, convert)
-        may_use_lane = by_lane and _IS_POSTGRESQL and not draining.is_draining()
-        if not (may_use_lane and self._lane(loop).put(pending)):
+        # Not while draining: a loop's connection is closed by then, and no new one is to be opened.
+        may_use_loop = by_loop and _IS_POSTGRESQL and not draining.is_draining()
+        if not (may_use_loop and self._of(loop).put(pending)):
             self._worker.gather(pending)
         return future
 
@@ -98,58 +99,61 @@ class Batches(Generic[Item, Answer]):
         self._worker.put([Pending(item, future, unchanged)])
         return future.result()
 
-    def has_lane(self) -> bool:
-        """Whether the running event loop has a lane with a connection, as of now."""
-        lane = self._lanes.get(asyncio.get_running_loop())
-        return lane is not None and lane.connection.ready_or_connect()
+    def has_loop_connection(self) -> bool:
+        """Whether the running event loop has a connection of its own, as of now."""
+        own = self._by_loop.get(asyncio.get_running_loop())
+        return own is not None and own.connection.ready_or_connect()
 
-    def close_lane(self) -> None:
-        """End the running event loop's lane; the thread answers what it was asked."""
+    def close_loop_connection(self) -> None:
+        """End the running event loop's; the thread answers what it was asked."""
         self._close(asyncio.get_running_loop())
 
     def stop(self) -> None:
         """Answer all that waits and end; to be called when nothing is asked any more."""
-        for loop in self._lanes:
+        for loop in self._by_loop:
             self._close(loop)
         self._worker.stop()
 
-    def _lane(self, loop: asyncio.AbstractEventLoop) -> "AsyncLane[Item, Answer]":
-        lane = self._lanes.get(loop)
-        if lane is None:
-            for other in [one for one in self._lanes if one.is_closed()]:
+    def _of(self, loop: asyncio.AbstractEventLoop) -> "LoopBatches[Item, Answer]":
+        own = self._by_loop.get(loop)
+        if own is None:
+            for other in [one for one in self._by_loop if one.is_closed()]:
                 self._close(other)
-            lane = AsyncLane(
-                loop, self._make_lane_work(), batch_size=self._batch_size, leave=self._worker.put
+            own = LoopBatches(
+                loop,
+                self._make_loop_work(),
+                batch_size=self._batch_size,
+                hand_over=self._worker.put,
             )
-            self._lanes = {**self._lanes, loop: lane}
-        return lane
+            self._by_loop = {**self._by_loop, loop: own}
+        return own
 
     def _close(self, loop: asyncio.AbstractEventLoop) -> None:
-        lane = self._lanes.get(loop)
-        self._lanes = {one: kept for one, kept in self._lanes.items() if one is not loop}
-        if lane is not None:
-            lane.close()
+        own = self._by_loop.get(loop)
+        self._by_loop = {one: kept for one, kept in self._by_loop.items() if one is not loop}
+        if own is not None:
+            own.close()
 
 
-class AsyncLane(Generic[Item, Answer]):
+class LoopBatches(Generic[Item, Answer]):
     """At most one batch under way. All methods on its event loop.
 
     Args:
-        leave: takes over what the lane does not answer.
+        hand_over: takes what these batches do not answer.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        work: LaneWork[Item, Answer],
+        work: LoopWork[Item, Answer],
         *,
         batch_size: int,
-        leave: Callable[[Sequence[Pending[Item, Answer]]], None],
+        hand_over: Callable[[Sequence[Pending[Item, Answer]]], None],
     ) -> None:
         self._loop = loop
         self._work = work
         self._batch_size = batch_size
-        self._leave = leave
+        self._hand_over = hand_over
         self.connection = AsyncConnection(loop)
         self._gathered: Batch[Item, Answer] = []
         self._batch: Batch[Item, Answer] = []  # under way
@@ -170,24 +174,24 @@ class AsyncLane(Generic[Item, Answer]):
         return True
 
     def close(self) -> None:
-        """End the connection; what waits or is under way goes to `leave`."""
+        """End the connection; what waits or is under way is handed over."""
         self.connection.close()
-        left = self._batch + self._gathered
+        rest = self._batch + self._gathered
         self._batch, self._gathered = [], []
-        if left:
-            self._leave(left)
+        if rest:
+            self._hand_over(rest)
 
     async def _run(self) -> None:
         try:
             while self._gathered:
                 batch = self._batch = self._gathered[: self._batch_size]
                 del self._gathered[: self._batch_size]
-                left = await self._work(self.connection, batch)
-                if self._batch is not batch:  # closed meanwhile, and all of it was left
+                rest = await self._work(self.connection, batch)
+                if self._batch is not batch:  # closed meanwhile, and all of it handed over
                     return
                 self._batch = []
-                if left:
-                    self._leave(left)
+                if rest:
+                    self._hand_over(rest)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             logger.info("left to the thread for now: %r", error)
             self.close()

@@ -184,11 +184,11 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
 
 
 async def _answer_at_hand(
-    connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
+    loop_connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
 ) -> list[Pending[PollQuery, Reading]]:
     """Answer what needs no further query; returns the rest. One query."""
     refs = {pending.item.ref for pending in batch}
-    states = selectors.by_ref(await selectors.fetch_states(connection, refs))
+    states = selectors.by_ref(await selectors.fetch_states(loop_connection, refs))
     now = datetime.now(UTC)
     answers = {
         ref: _at_hand(states[ref], now) if ref in states else errors.PollNotFound() for ref in refs
@@ -212,7 +212,7 @@ class Reader(Batches[PollQuery, Reading]):
         Raises (when awaited):
             PollNotFound, Overloaded
         """
-        return self.ask(query, by_lane=query == PollQuery(query.ref, results=True))
+        return self.ask(query, by_loop=query == PollQuery(query.ref, results=True))
 
 
 reader = Reader(capacity=_CAPACITY, batch_size=_BATCH_SIZE)

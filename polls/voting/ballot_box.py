@@ -15,7 +15,7 @@ from polls import metrics
 from polls.database.batches import Batches
 from polls.database.pending import unchanged
 from polls.errors import Overloaded
-from polls.voting.committer import commit
+from polls.voting import committer
 from polls.voting.fast_lane import FastLane
 from polls.voting.vote import Cast, Outcome
 
@@ -24,7 +24,7 @@ class BallotBox(Batches[Cast, Outcome]):
     """Takes votes from event loops and threads.
 
     Args:
-        commit: decides and stores a batch: `committer.commit`.
+        store: decides and stores a batch, whatever is in it; other than the committer's in tests.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class BallotBox(Batches[Cast, Outcome]):
         *,
         capacity: int,
         batch_size: int,
-        commit: Callable[[Sequence[Cast]], Sequence[Outcome | BaseException]] = commit,
+        store: Callable[[Sequence[Cast]], Sequence[Outcome | BaseException]] = committer.store,
     ) -> None:
         super().__init__(
-            "committer", commit, lambda: FastLane().store,
+            "committer", store, lambda: FastLane().store,
             capacity=capacity, batch_size=batch_size,
             on_full=partial(metrics.count_outcomes, [Overloaded.code]),
         )  # fmt: skip

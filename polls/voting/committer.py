@@ -34,7 +34,7 @@ _REPEATED_FROM_BEFORE = timedelta(days=1)
 _USED = "There is a vote for this voter code or address; the token that cast it alone may see it."
 
 
-def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | BaseException]:
+def store(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | BaseException]:
     """Record a batch; heals a connection that died, and spares a bad vote's neighbours.
 
     A commit whose answer was lost may have happened. Trying again is safe: a stored vote is
@@ -52,14 +52,14 @@ def commit(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | B
         if is_outage(error):
             connection.close()
             if may_retry:
-                return commit(batch, may_retry=False)
+                return store(batch, may_retry=False)
             logger.warning("the database is away: %s", error)
             last_write.was_refused(error)
             metrics.count_outcomes([errors.Overloaded.code] * len(batch))
             return [errors.Overloaded("The database is away; try again.") for _ in batch]
         logger.exception("a batch of %d votes failed", len(batch))
         if len(batch) > 1:
-            return [outcome for cast in batch for outcome in commit([cast])]
+            return [outcome for cast in batch for outcome in store([cast])]
         metrics.count_outcomes([errors.ServerError.code])
         return [errors.ServerError()]
     last_write.was_stored()

@@ -30,7 +30,7 @@ PendingVote = Pending[Cast, Outcome]
 
 
 class FastLane:
-    """Stores first votes for the lane of one event loop, by what it knows of their polls."""
+    """Stores first votes of one event loop, by what it knows of their polls."""
 
     def __init__(self) -> None:
         self._known: dict[PollRef, PollState] = {}
@@ -42,11 +42,11 @@ class FastLane:
     ) -> list[PendingVote]:
         """Commit what are first votes and answer them; returns those that are left.
 
-        Called by `AsyncLane` for each batch. One query, and one more for polls that were not read
+        Called by `LoopBatches` for each batch. One query, and one more for polls that were not read
         within the last second.
 
         Raises:
-            Exception: nothing is answered; whether it was stored is not known. The lane leaves all.
+            Exception: nothing is answered; whether it was stored is not known. The committer gets all of it.
         """
         if self._detours:
             self._detours -= 1

@@ -34,7 +34,7 @@ from polls.models import Poll, Vote
 from polls.recount import recount_poll
 from polls.results.reader import PollQuery, Reading, read_polls
 from polls.rules.poll import Derivation, PollState, Status
-from polls.voting.committer import commit
+from polls.voting.committer import store
 from polls.voting.vote import Cast, Outcome
 from tests.polls.poll_model import Answer, ModelPoll, Who
 from tests.polls.voting.running_box import RunningBox
@@ -139,7 +139,7 @@ class PollsMachine(RuleBasedStateMachine):
         self.published = []
         self.cast: list[CastRequest] = []
         self.box = RunningBox()
-        self.by_lane = True  # every other batch
+        self.by_loop = True  # every other batch
 
     def _hear(self, states: Sequence[PollState], **_: Any) -> None:
         self.published.extend(states)
@@ -321,12 +321,12 @@ class PollsMachine(RuleBasedStateMachine):
         self.cast += batch
         versions = {id(one): one.model.version for one in self.subjects}
         self.published.clear()
-        self.by_lane = not self.by_lane
+        self.by_loop = not self.by_loop
         casts = [
             Cast(subject.code if by_code else subject.id, Identity(**who), body)  # type: ignore[arg-type]
             for subject, who, body, by_code in batch
         ]
-        outcomes: Any = self.box.record(casts) if self.by_lane else commit(casts)
+        outcomes: Any = self.box.record(casts) if self.by_loop else store(casts)
         assert len(outcomes) == len(batch)
         in_order = sorted(range(len(batch)), key=places_of(batch, outcomes).__getitem__)
         answers = {number: batch[number][0].model.cast(*batch[number][1:3]) for number in in_order}

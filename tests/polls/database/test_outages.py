@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from polls import errors
 from polls.database.outages import LastWrite, is_outage, last_write
 from polls.http.problems import as_poll_error
-from polls.voting.committer import commit
+from polls.voting.committer import store
 
 RAISES = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{}'; END $$"
 OUTAGES = {
@@ -96,8 +96,8 @@ def test_the_committer_says_how_its_last_write_ended(monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as broken:
         broken.setattr("polls.voting.committer.record_votes", fail)
         broken.setattr(connection, "close", lambda: None)
-        (refused,) = commit([None])  # type: ignore[list-item]
+        (refused,) = store([None])  # type: ignore[list-item]
         assert isinstance(refused, errors.Overloaded)
         assert last_write.refusal() == "OperationalError"
-    commit([])
+    store([])
     assert last_write.refusal() is None

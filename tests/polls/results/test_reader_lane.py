@@ -30,7 +30,7 @@ async def reader(poll: Poll) -> AsyncIterator[Reader]:
     found = Reader(capacity=100, batch_size=50)
     try:
         async with asyncio.timeout(20):
-            while not found.has_lane():
+            while not found.has_loop_connection():
                 await found.read(results_of(poll.id))
         await found.read(results_of(poll.id))
         yield found
@@ -118,7 +118,7 @@ async def test_who_waits_when_the_reader_ends_is_answered(reader: Reader, poll: 
     under_way = reader.read(results_of(poll.id))
     await asyncio.sleep(0)
     gathered = reader.read(results_of(poll.code))
-    reader.close_lane()
+    reader.close_loop_connection()
     async with asyncio.timeout(10):
         assert (await under_way).state == (await gathered).state
 

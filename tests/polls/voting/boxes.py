@@ -11,7 +11,7 @@ from polls.models import Poll
 from polls.recount import recount_poll
 from polls.selectors import state_of
 from polls.voting.ballot_box import BallotBox
-from polls.voting.committer import commit
+from polls.voting.committer import store
 from polls.voting.first_votes import ADD_FIRST_VOTES
 from polls.voting.vote import Cast, Outcome
 from tests.polls.elsewhere import elsewhere
@@ -59,11 +59,11 @@ class WatchedBox:
     def __init__(self, *, capacity: int = 1000, batch_size: int = 50) -> None:
         self.committed = 0
         self.stored = 0
-        self.box = BallotBox(capacity=capacity, batch_size=batch_size, commit=self._commit)
+        self.box = BallotBox(capacity=capacity, batch_size=batch_size, store=self._store)
 
-    def _commit(self, batch: Sequence[Cast]) -> Sequence[Outcome | BaseException]:
+    def _store(self, batch: Sequence[Cast]) -> Sequence[Outcome | BaseException]:
         self.committed += len(batch)
-        return commit(batch)
+        return store(batch)
 
     async def cast_all(self, batch: Sequence[Cast]) -> list[Any]:
         async with asyncio.timeout(20):
@@ -73,7 +73,7 @@ class WatchedBox:
         """Ask for so much that the event loop gets its fast lane."""
         nobody = Cast("ABSENT", Identity("", "", ""), None)
         async with asyncio.timeout(20):
-            while not self.box.has_lane():
+            while not self.box.has_loop_connection():
                 assert set(verdicts(await self.cast_all([nobody] * _ENOUGH))) == {"poll_not_found"}
         self.committed = self.stored = 0
 

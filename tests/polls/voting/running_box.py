@@ -41,7 +41,7 @@ class RunningBox:
         self._watched.box.stop()
 
     async def _close(self) -> None:
-        self._watched.box.close_lane()
+        self._watched.box.close_loop_connection()
         await asyncio.sleep(0)  # the turn in which its socket is closed
 
     def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result:

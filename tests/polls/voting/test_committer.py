@@ -17,7 +17,7 @@ from polls.rules.deciding import Verdict
 from polls.rules.kinds import KINDS
 from polls.rules.poll import PollState
 from polls.voting import committer, sql
-from polls.voting.committer import commit, record_votes
+from polls.voting.committer import record_votes, store
 from polls.voting.vote import Cast, Outcome, StoredVote
 from tests.polls.kinds.ballots import some_bodies
 from tests.polls.kinds.states import option_texts
@@ -184,7 +184,7 @@ def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
     poll = make_poll()
     break_on(monkeypatch, "b", RuntimeError("a bug"))
     broken = Cast(poll.id, device("b"), {"choices": [1], "by": "b"})
-    outcomes = commit([cast(poll, "a", 1), broken, cast(poll, "c", 2)])
+    outcomes = store([cast(poll, "a", 1), broken, cast(poll, "c", 2)])
     assert verdicts(outcomes) == ["accepted", "server_error", "accepted"]
     assert_exact(poll, voters=2, version=2)
 
@@ -203,7 +203,7 @@ def test_a_vote_that_the_database_refuses_does_not_take_its_neighbours_down(
         write(states, wrong, *rest)
 
     monkeypatch.setattr(sql, "write", write_one_without_voter)
-    outcomes = commit([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])
+    outcomes = store([cast(poll, "a", 1), cast(poll, "b", 3), cast(poll, "c", 1)])
     assert verdicts(outcomes) == ["accepted", "server_error", "accepted"]
     assert_exact(poll, voters=2, version=2)
 
@@ -214,7 +214,7 @@ def test_a_connection_that_died_is_healed_without_anybody_noticing() -> None:
     connection.ensure_connection()
     assert connection.connection is not None
     connection.connection.close()
-    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    assert verdicts(store([cast(poll, "a", 1)])) == ["accepted"]
     assert_exact(poll, voters=1, version=1)
 
 
@@ -231,11 +231,11 @@ def test_while_the_database_is_away_every_vote_gets_that_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(selectors, "lock_states", refuse)
-        answers = commit([cast(poll, "a", 1), cast(poll, "b", 1)])
+        answers = store([cast(poll, "a", 1), cast(poll, "b", 1)])
     assert verdicts(answers) == ["overloaded", "overloaded"]
     assert tries == 2
     assert_exact(poll, voters=0, version=0)
-    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    assert verdicts(store([cast(poll, "a", 1)])) == ["accepted"]
 
 
 @pytest.mark.servers
@@ -247,15 +247,15 @@ def test_a_database_that_takes_only_reads_is_away_until_it_takes_votes_again() -
         cursor.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     connection.close()
     try:
-        assert verdicts(commit([cast(poll, "a", 1), cast(poll, "b", 1)])) == ["overloaded"] * 2
+        assert verdicts(store([cast(poll, "a", 1), cast(poll, "b", 1)])) == ["overloaded"] * 2
     finally:
         with connection.cursor() as cursor:
             cursor.execute("SET transaction_read_only = off")
             cursor.execute("SET default_transaction_read_only = off")
             cursor.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
-    assert verdicts(commit([cast(poll, "a", 1)])) == ["accepted"]
+    assert verdicts(store([cast(poll, "a", 1)])) == ["accepted"]
     connection.close()
-    assert verdicts(commit([cast(poll, "b", 1)])) == ["accepted"]
+    assert verdicts(store([cast(poll, "b", 1)])) == ["accepted"]
     assert_exact(poll, voters=2, version=2)
 
 
@@ -273,7 +273,7 @@ def test_a_commit_whose_answer_was_lost_is_answered_as_repeated(
         return answers[-1]
 
     monkeypatch.setattr(committer, "record_votes", lose_the_first_answer)
-    assert verdicts(commit([cast(poll, "a", 1)])) == ["repeated"]
+    assert verdicts(store([cast(poll, "a", 1)])) == ["repeated"]
     assert_exact(poll, voters=1, version=1)
 
 
@@ -306,7 +306,7 @@ def test_batches_that_lock_the_same_polls_in_any_order_do_not_deadlock() -> None
                      {"choices": [order.randint(1, 3)]})
                 for poll in shuffled
             ]  # fmt: skip
-            found += verdicts(commit(batch))
+            found += verdicts(store(batch))
         return found
 
     for found in in_threads(3, vote):
@@ -322,7 +322,7 @@ def test_two_votes_of_one_voter_at_once_count_once(choices: tuple[int, int]) -> 
     polls = [make_poll() for _ in range(rounds)]
 
     def vote(place: int) -> list[str]:
-        return [verdicts(commit([cast(poll, "a", choices[place])]))[0] for poll in polls]
+        return [verdicts(store([cast(poll, "a", choices[place])]))[0] for poll in polls]
 
     second = "repeated" if choices[0] == choices[1] else "already_voted"
     for pair in zip(*in_threads(2, vote), strict=True):
@@ -338,7 +338,7 @@ def test_no_vote_is_counted_after_the_close() -> None:
         def work(place: int, poll: Poll = poll) -> Any:
             if place == 0:
                 return services.close_poll(poll.id)
-            return verdicts(commit([cast(poll, f"{place}", 1)]))[0]
+            return verdicts(store([cast(poll, f"{place}", 1)]))[0]
 
         found = in_threads(4, work)
         assert set(found[1:]) <= {"accepted", "poll_closed"}
@@ -375,8 +375,8 @@ def test_the_tally_equals_a_recount_after_anything(kind: str) -> None:
 def test_earlier_votes_of_many_polls_are_all_found() -> None:
     polls = [make_poll() for _ in range(5)]
     casts = [cast(poll, name, 1) for poll in polls for name in "abc"]
-    assert set(verdicts(commit(casts))) == {"accepted"}
-    assert set(verdicts(commit(casts))) == {"repeated"}
+    assert set(verdicts(store(casts))) == {"accepted"}
+    assert set(verdicts(store(casts))) == {"repeated"}
 
 
 def test_a_batch_has_six_queries_at_most(django_assert_max_num_queries: Any) -> None:

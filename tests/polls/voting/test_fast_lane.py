@@ -21,7 +21,7 @@ from polls.refs import PollRef
 from polls.rules.kinds import KINDS
 from polls.rules.kinds.single import Single
 from polls.voting import committer, fast_lane
-from polls.voting.committer import commit, record_votes
+from polls.voting.committer import record_votes, store
 from polls.voting.vote import Cast
 from tests.polls.elsewhere import backends_whose_query_is_like, elsewhere, kill_backend
 from tests.polls.kinds.ballots import some_bodies
@@ -140,17 +140,17 @@ async def test_both_ways_decide_alike(box: WatchedBox) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         decided: set[str] = set()
         for seed in range(6):
-            by_lane = await box.cast_all(some_casts(mine, random.Random(seed), 8))
+            by_loop = await box.cast_all(some_casts(mine, random.Random(seed), 8))
             batch = some_casts(other, random.Random(seed), 8)
             by_committer = await elsewhere(lambda batch=batch: record_votes(batch))  # type: ignore[misc]
-            assert verdicts(by_lane) == verdicts(by_committer)
-            for one, same in zip(by_lane, by_committer, strict=True):
+            assert verdicts(by_loop) == verdicts(by_committer)
+            for one, same in zip(by_loop, by_committer, strict=True):
                 assert (one.vote is None) == (same.vote is None)
                 if one.vote is not None and same.vote is not None:
                     assert one.vote.marks == same.vote.marks
                     assert type(one.vote.voter) is type(same.vote.voter)
                     assert one.vote.cast_at.tzinfo is same.vote.cast_at.tzinfo
-            decided.update(verdicts(by_lane))
+            decided.update(verdicts(by_loop))
         if mine.voter_policy != "account":
             assert "accepted" in decided, mine.kind
         seen |= decided
@@ -210,7 +210,7 @@ ACTS: dict[str, tuple[Callable[[Poll], object], list[str]]] = {
     "paused": (lambda poll: services.pause_poll(poll.id), ["poll_not_open"] * 2),
     "reset": (lambda poll: services.reset_poll(poll.id), ["accepted"] * 2),
     "deleted": (lambda poll: services.delete_poll(poll.id), ["poll_not_found"] * 2),
-    "voted on": (lambda poll: commit(casts(poll, *"xyz")), ["accepted"] * 2),
+    "voted on": (lambda poll: store(casts(poll, *"xyz")), ["accepted"] * 2),
     "sealed": (close_by_the_clock, ["poll_closed"] * 2),
 }
 
@@ -337,7 +337,7 @@ async def test_a_voter_who_votes_elsewhere_in_the_same_moment_is_counted_once(
     assert verdicts(answers) == ["accepted", "repeated", "accepted"]
     assert answers[1].vote.seq == 2
     assert box.committed == 3
-    assert box.box.has_lane()  # a conflict costs no connection
+    assert box.box.has_loop_connection()  # a conflict costs no connection
     await assert_exact(poll, voters=4, version=4)
 
 
@@ -354,7 +354,7 @@ async def test_a_connection_killed_in_a_batch_costs_nobody_an_answer(
     answers = await box.cast_all([cast(poll, f"voter {number}") for number in range(80)])
     assert verdicts(answers) == ["accepted"] * 80
     assert box.committed == 80
-    assert not box.box.has_lane()
+    assert not box.box.has_loop_connection()
     await assert_exact(poll, voters=81, version=81)
     await box.connect()  # and it heals
     again = await box.cast_all([cast(poll, f"new {number}") for number in range(40)])
@@ -381,7 +381,7 @@ async def test_a_statement_that_fails_is_left_to_the_committer(
 ) -> None:
     fetches.instead(kind, "SELECT no_such_thing")
     waiting = asyncio.gather(*map(box.box.cast, casts(poll, *"abc")))
-    await eventually(lambda: not box.box.has_lane())
+    await eventually(lambda: not box.box.has_loop_connection())
     assert not stale_backends  # the server has said that the statement is over
     answers = await waiting
     assert verdicts(answers) == ["accepted"] * 3
@@ -402,7 +402,7 @@ async def test_a_vote_that_breaks_does_not_take_its_neighbours_down(
     monkeypatch.setattr(Single, "read", read)
     answers = await box.cast_all([cast(poll, "a"), cast(poll, "b", 3), cast(poll, "c", 2)])
     assert verdicts(answers) == ["accepted", "server_error", "accepted"]
-    assert box.box.has_lane()  # it costs no connection
+    assert box.box.has_loop_connection()  # it costs no connection
     await assert_exact(poll, voters=2, version=2)
 
 
@@ -417,7 +417,7 @@ async def test_a_batch_that_was_given_up_is_not_committed_later(
         waiting = box.box.cast(cast(poll, "a"))
         await eventually(lambda: box.stored == 2)
         await asyncio.sleep(0)
-        box.box.close_lane()
+        box.box.close_loop_connection()
         assert verdicts([await waiting]) == ["accepted"]
         retraction = Cast(poll.id, Identity("a", "", "a"), None)
         assert verdicts(await box.cast_all([retraction])) == ["retracted"]
@@ -437,7 +437,7 @@ async def test_a_new_connection_ends_what_the_one_before_gave_up(
     try:
         waiting = box.box.cast(cast(poll, "a"))
         await eventually(lambda: box.stored == 2)
-        box.box.close_lane()
+        box.box.close_loop_connection()
         await waiting
         assert {one.pid for one in stale_backends} == {backend}
         await box.connect()
@@ -489,7 +489,7 @@ async def test_who_waits_when_the_fast_lane_ends_is_answered(box: WatchedBox, po
     under_way = box.box.cast(cast(poll, "a"))
     await asyncio.sleep(0)
     gathered = box.box.cast(cast(poll, "b"))
-    box.box.close_lane()
+    box.box.close_loop_connection()
     later = box.box.cast(cast(poll, "c"))
     async with asyncio.timeout(10):
         answers = [await one for one in (under_way, gathered, later)]
@@ -501,7 +501,7 @@ async def test_a_lane_that_ends_as_its_answer_comes_leaves_nothing_twice(
     box: WatchedBox, poll: Poll, fetches: Fetches
 ) -> None:
     async def end() -> None:
-        box.box.close_lane()
+        box.box.close_loop_connection()
 
     fetches.after("store", end)
     changed = Cast(poll.id, Identity("x", "", "x"), {"choices": [2]})
@@ -552,7 +552,7 @@ async def test_a_lane_and_committers_on_the_same_polls_are_exact(
             services.open_poll(one.id)
 
     others = asyncio.gather(
-        *(elsewhere(lambda n=n: commit(batch(n))) for n in range(30)),  # type: ignore[misc]
+        *(elsewhere(lambda n=n: store(batch(n))) for n in range(30)),  # type: ignore[misc]
         *(elsewhere(act) for _ in range(5)),
     )
     seen: set[str] = set()
