@@ -127,7 +127,7 @@ class PollConsumer(_BareConsumer):
             self._send_text,
             self._close,
             _base_url(request),
-            line=wire.line_of(self.base_send),
+            writer=wire.writer_of(self.base_send),
             on_cut=self._give_up,
         )
         wire.when_ended(self.base_send, self.watcher.stop)

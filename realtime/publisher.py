@@ -31,7 +31,7 @@ _SWEEP_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class _Line:
+class _Outgoing:
     """What is to be published of one poll, and when."""
 
     pacer: Pacer
@@ -42,7 +42,7 @@ class Publisher:
     """Listens to `polls.events`; called in the threads that write, or on their event loop."""
 
     def __init__(self) -> None:
-        self._lines: dict[UUID, _Line] = {}
+        self._outgoing: dict[UUID, _Outgoing] = {}
         self._due: dict[UUID, PollState] = {}
         self._sweeper: Pacer | None = None
         self._sending: set[UUID] = set()
@@ -73,33 +73,33 @@ class Publisher:
     def _take_tallies(self, hub: Hub, states: Sequence[PollState]) -> None:
         hub.take_tallies(list(states))
         for state in states:
-            line = self._lines.get(state.id) or self._line(state.id)
-            if line.newest is None or state.order > line.newest.order:
-                line.newest = state
-            line.pacer.nudge()
+            outgoing = self._outgoing.get(state.id) or self._of(state.id)
+            if outgoing.newest is None or state.order > outgoing.newest.order:
+                outgoing.newest = state
+            outgoing.pacer.nudge()
 
     def _take_poll_change(self, hub: Hub, poll_id: UUID, message: dict[str, Any]) -> None:
         hub.take_poll_change(poll_id, deleted=message["deleted"])
         self._spawn(self._send([(poll_id, message)]))
 
-    def _line(self, poll_id: UUID) -> "_Line":
+    def _of(self, poll_id: UUID) -> "_Outgoing":
         pacer = Pacer(
             settings.BROADCAST_INTERVAL_MS / 1000,
             lambda: self._send_newest(poll_id),
-            on_rest=lambda: self._lines.pop(poll_id, None),
+            on_rest=lambda: self._outgoing.pop(poll_id, None),
         )
-        line = self._lines[poll_id] = _Line(pacer)
-        return line
+        outgoing = self._outgoing[poll_id] = _Outgoing(pacer)
+        return outgoing
 
     def _send_newest(self, poll_id: UUID) -> None:
-        line = self._lines[poll_id]
-        if line.newest is None:
+        outgoing = self._outgoing[poll_id]
+        if outgoing.newest is None:
             return
         if poll_id in self._sending:  # Redis is slow: the next beat takes a newer one along
-            line.pacer.nudge()
+            outgoing.pacer.nudge()
             return
         self._sending.add(poll_id)
-        self._due[poll_id], line.newest = line.newest, None
+        self._due[poll_id], outgoing.newest = outgoing.newest, None
         if self._sweeper is None or self._sweeper.is_of_another_loop:
             self._sweeper = Pacer(_SWEEP_SECONDS, self._sweep)
         self._sweeper.nudge()

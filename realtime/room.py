@@ -206,8 +206,8 @@ class Room:
             if watcher.seen != body and (is_public or self.may_see(watcher)):
                 watcher.seen = body
                 handed += 1
-                line = watcher.clear_line
-                if line is None or not line.write(encoded):
+                direct = watcher.direct
+                if direct is None or not direct.write(encoded):
                     skipped += watcher.offer(frame)
         metrics.FRAMES.inc(handed)
         metrics.SKIPPED.inc(skipped)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from polls.identity.voters import Identity
 from realtime import metrics, wire
 from realtime.close_codes import CloseCode
-from realtime.wire import Line
+from realtime.wire import DirectWriter
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,28 @@ class Watcher:
         send: sends one text frame; may block while the client is slow.
         close: closes the socket with a code.
         base_url: under which the client reached us, for links.
-        line: writes past the server's `send`; None under another server.
+        writer: writes past the server's `send`; None under another server.
         on_cut: called when the socket was given up because its client takes nothing.
     """
 
     __slots__ = (
-        "_close", "_close_code", "_line", "_on_cut", "_outbox", "_send", "_sender", "_slot",
-        "base_url", "clear_line", "identity", "is_cut", "is_over", "owned_as", "seen",
-        "sending_since", "voted_in",
+        "_close",
+        "_close_code",
+        "_on_cut",
+        "_outbox",
+        "_send",
+        "_sender",
+        "_slot",
+        "_writer",
+        "base_url",
+        "direct",
+        "identity",
+        "is_cut",
+        "is_over",
+        "owned_as",
+        "seen",
+        "sending_since",
+        "voted_in",
     )  # fmt: skip
 
     def __init__(
@@ -48,12 +62,12 @@ class Watcher:
         send: SendText,
         close: Close,
         base_url: str,
-        line: Line | None = None,
+        writer: DirectWriter | None = None,
         on_cut: Callable[[], None] = lambda: None,
     ) -> None:
         self._send = send
-        self._line = line
-        self.clear_line = line  # None while a frame waits, and once the socket is closing
+        self._writer = writer
+        self.direct = writer  # None while a frame waits, and once the socket is closing
         self._close = close
         self._on_cut = on_cut
         self.base_url = base_url
@@ -70,7 +84,7 @@ class Watcher:
         self._close_code: int | None = None
 
     def offer(self, frame: str) -> bool:
-        """Take the newest tally, where it did not go by the `clear_line`; True if it replaced one
+        """Take the newest tally, where it did not go `direct`ly; True if it replaced one
         that was not sent yet."""
         replaced = self._slot is not None
         self._slot = frame
@@ -84,7 +98,7 @@ class Watcher:
 
     def post(self, frame: str) -> None:
         """Send a frame that must arrive, in order; too many unsent ones end the socket."""
-        if self.clear_line is not None and self.clear_line.write(wire.encode(frame)):
+        if self.direct is not None and self.direct.write(wire.encode(frame)):
             return
         if len(self._outbox) >= _OUTBOX_LIMIT:
             self.end(CloseCode.TOO_SLOW)
@@ -95,13 +109,13 @@ class Watcher:
     def end(self, code: int) -> None:
         """Close the socket once what waits has been sent."""
         self._close_code = code
-        self.clear_line = None
+        self.direct = None
         self._rouse()
 
     def cut(self, code: int) -> None:
         """Close a socket that takes nothing any more; what waits is thrown away."""
         self._close_code = code
-        self.clear_line = None
+        self.direct = None
         if self._sender is not None and not self.is_cut:
             self.is_cut = True
             self._sender.cancel()
@@ -109,7 +123,7 @@ class Watcher:
     def stop(self) -> None:
         """The socket has gone: send nothing more."""
         self.is_over = True
-        self.clear_line = None
+        self.direct = None
         if self._sender is not None:
             self._sender.cancel()
 
@@ -124,7 +138,7 @@ class Watcher:
 
     def _rouse(self) -> None:
         if self._sender is None and not self.is_over:
-            self.clear_line = None
+            self.direct = None
             self._sender = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -140,7 +154,7 @@ class Watcher:
         finally:
             self._sender = None
             if self._close_code is None and not self.is_over:
-                self.clear_line = self._line
+                self.direct = self._writer
 
     async def _let_go(self, code: int) -> None:
         self.is_over = True

@@ -33,14 +33,14 @@ def encode(text: str) -> bytes:
     return bytes((_FINAL_TEXT, _VERY_LONG)) + size.to_bytes(8, "big") + payload
 
 
-class Line:
+class DirectWriter:
     """Writes to one socket of Uvicorn's, past its `send`.
 
     The caller must not write after it has had the socket closed itself; a close by the client,
     the server or the network is noticed here.
     """
 
-    # Ten thousand are walked ten times a second, each time past the caches: what is not
+    # Ten thousand are walked ten times a second, each time past the CPU caches: what is not
     # looked at need not be fetched.
     __slots__ = ("_connection", "_descriptor", "_transport")
 
@@ -68,10 +68,10 @@ class Line:
         return True
 
 
-def line_of(send: Any) -> Line | None:
+def writer_of(send: Any) -> DirectWriter | None:
     """The line past this ASGI `send`; None under another server."""
     connection: Any = getattr(send, "__self__", None)
-    return Line(connection) if type(connection) in _KNOWN else None
+    return DirectWriter(connection) if type(connection) in _KNOWN else None
 
 
 def when_ended(send: Any, callback: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Many callers, one query: items are answered in batches.
 
-What gathers while a batch is under way shares the next one. On PostgreSQL an event loop gets batches
-and a connection of its own once it has asked a few times, and answers what it can; one thread
+What gathers while a batch is under way shares the next one. On PostgreSQL an event loop that has
+asked a few times gets batches and a connection of its own, and answers what it can; one thread
 answers what a loop hands over, and everything else. When `capacity` items wait, a further one
 is refused at once.
 """

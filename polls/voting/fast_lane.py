@@ -46,7 +46,7 @@ class FastLane:
         within the last second.
 
         Raises:
-            Exception: nothing is answered; whether it was stored is not known. The committer gets all of it.
+            Exception: nothing is answered; whether it was stored is not known. The committer gets it.
         """
         if self._detours:
             self._detours -= 1

@@ -69,7 +69,7 @@ def test_a_frame_is_encoded_as_the_server_would(size: int) -> None:
 
 
 async def test_a_socket_that_keeps_up_is_written_to(connection: WebSocketsSansIOProtocol) -> None:
-    line = wire.line_of(connection.send)
+    line = wire.writer_of(connection.send)
     assert line is not None
     assert line.write(b"frame")
     assert cast(Any, connection.transport).written == b"frame"
@@ -80,7 +80,7 @@ async def test_a_socket_that_is_not_ready_is_left_alone(
     connection: WebSocketsSansIOProtocol, reason: str
 ) -> None:
     transport = cast(Any, connection.transport)
-    line = wire.line_of(connection.send)
+    line = wire.writer_of(connection.send)
     assert line is not None
     if reason == "full":
         connection.pause_writing()
@@ -101,7 +101,7 @@ async def test_a_socket_that_is_not_ready_is_left_alone(
 async def test_there_is_no_short_way_past_another_servers_send() -> None:
     async def send(message: dict[str, Any]) -> None: ...
 
-    assert wire.line_of(send) is None
+    assert wire.writer_of(send) is None
 
 
 def test_what_a_full_socket_is_written_arrives_whole_and_in_order() -> None:
@@ -127,7 +127,7 @@ def test_what_a_full_socket_is_written_arrives_whole_and_in_order() -> None:
                 protocols[0].resume_writing()
 
         transport, _ = await loop.connect_accepted_socket(Front, accepted)
-        line = wire.line_of(protocols[0].send)
+        line = wire.writer_of(protocols[0].send)
         assert line is not None
         try:
             sent, received = bytearray(), bytearray()
