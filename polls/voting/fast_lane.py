@@ -46,7 +46,7 @@ class FastLane:
         within the last second.
 
         Raises:
-            Exception: nothing is answered; whether it was stored is not known. The committer gets it.
+            Exception: nothing is answered; whether it was stored is unknown. The committer gets it.
         """
         if self._detours:
             self._detours -= 1
