@@ -22,6 +22,7 @@ PARTS = {
     "votes": "acknowledged votes/s, beside pgbench and plain",
     "latency": "from a vote's first byte to the screens",
     "sockets": "connects/s, memory and idle cost of 10,000 screens",
+    "rooms": "what thousands of polls cost that one screen each watches, without votes",
     "storm": "a restart under 5,000 screens",
     "reads": "results requests/s, beside a bare echo",
     "ranked": "ranked polls: votes/s and the cost of a live count",

@@ -35,6 +35,7 @@ class Endpoint:
             Socket.IO's handshake.
         marker: what stands before the version in a frame.
         also: ports of further processes of the same site; screens take turns.
+        paths: instead of `path`, one for each screen.
     """
 
     port: int
@@ -42,12 +43,14 @@ class Endpoint:
     greeting: Greeting = "frame"
     marker: bytes = b'"version":'
     also: tuple[int, ...] = ()
+    paths: tuple[str, ...] = ()
 
-    @property
-    def handshake(self) -> bytes:
+    def handshake(self, index: int) -> bytes:
+        """The request of the `index`th screen."""
+        path = self.paths[index] if self.paths else self.path
         key = b64encode(b"livepoll-bench-0").decode()
         return (
-            f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode()
 
@@ -70,7 +73,6 @@ class Crowd:
 
     def __init__(self, endpoint: Endpoint, *, notes_all: bool = False) -> None:
         self.endpoint = endpoint
-        self.handshake = endpoint.handshake
         self.screens: list[Screen] = []
         self.samples: list[NotingScreen] = []
         self.frames = 0
@@ -112,6 +114,7 @@ class Crowd:
         # The loop's own socket: one of ours, closed on a timeout while the loop still knew its
         # number, took the next socket of that number with it.
         ports = (self.endpoint.port, *self.endpoint.also)
+        screen.handshake = self.endpoint.handshake(index)
         await self._loop.create_connection(
             lambda: screen, "127.0.0.1", ports[index % len(ports)], local_addr=(_source(), 0)
         )
@@ -168,7 +171,7 @@ class Screen(asyncio.Protocol):
 
     __slots__ = (
         "_crowd", "_descriptor", "_is_open", "_rest", "_transport", "_waits", "frames", "gone",
-        "live",
+        "handshake", "live",
     )  # fmt: skip
 
     def __init__(self, crowd: Crowd) -> None:
@@ -176,6 +179,7 @@ class Screen(asyncio.Protocol):
         self._rest = b""
         self._is_open = False
         self._waits = True
+        self.handshake = b""
         self.frames = 0
         loop = asyncio.get_running_loop()
         self.live: asyncio.Future[None] = loop.create_future()
@@ -183,7 +187,7 @@ class Screen(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour only
-        self._transport.write(self._crowd.handshake)
+        self._transport.write(self.handshake)
 
     def connection_lost(self, _error: Exception | None) -> None:
         _wake(self.gone)

@@ -26,6 +26,16 @@ _COUNT = """
         ) AS one GROUP BY poll_id
     ) AS t WHERE p.id = t.poll_id
 """
+_COPY_POLL = """
+    INSERT INTO polls_poll SELECT (jsonb_populate_record(p, jsonb_build_object(
+        'id', gen_random_uuid(), 'code', lpad(to_hex(n), 6, '0')))).*
+    FROM polls_poll p, generate_series(1, %(copies)s) n WHERE p.id = %(poll)s RETURNING id::text
+"""
+_COPY_OPTIONS = """
+    INSERT INTO polls_option (poll_id, number, position, text, is_retired)
+    SELECT p.id, o.number, o.position, o.text, o.is_retired
+    FROM polls_poll p, polls_option o WHERE o.poll_id = %(poll)s AND p.id != %(poll)s
+"""
 SINGLE = "jsonb_build_array(1 + s %% 4)"
 RANKED = "(SELECT jsonb_agg(o ORDER BY random() * o + s * 0) FROM generate_series(1, 10) o)"
 
@@ -45,6 +55,19 @@ def preload_votes(
             cursor.execute(_COUNT)
             cursor.execute("VACUUM ANALYZE polls_vote")
             cursor.execute("CHECKPOINT")
+
+
+def copy_poll(database_url: str, poll_id: str, copies: int) -> list[str]:
+    """Copy the database's only poll, one without votes; ids of the copies."""
+    given = {"poll": poll_id, "copies": copies}
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute(_COPY_POLL, given)
+        ids = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_COPY_OPTIONS, given)
+        connection.commit()
+        connection.autocommit = True
+        cursor.execute("VACUUM ANALYZE polls_poll, polls_option")
+    return ids
 
 
 class PgbenchMissing(RuntimeError):

@@ -12,6 +12,7 @@ _EMPTY = "votes/livepoll, empty table/votes/s"
 _SOCKETS = "sockets/livepoll, uvicorn"
 _ECHO = "reads/bare ASGI echo/requests/s"
 _SCREEN = "vote to screen/livepoll, 5,000 screens, 1,000 votes/s/p99"
+_ROOMS = "rooms/livepoll, uvicorn"
 _STORM = "storm/livepoll, restart under 5,000 screens/all live and right"
 _MEMORY = "memory/livepoll, 360,000 votes/last over first quarter"
 
@@ -50,6 +51,9 @@ TARGETS = [
     Target("KB a socket", f"{_SOCKETS}/resident memory a socket", 25, is_ceiling=True),
     Target("Connects/s", f"{_SOCKETS}/connects/s", 2_000),
     Target("Idle CPU, % of a core", f"{_SOCKETS}/idle CPU", 3, is_ceiling=True),
+    *(Target(f"{rooms} quiet rooms, {of}, % of a core",
+             f"{_ROOMS}, {rooms} rooms/{of} at rest", limit, is_ceiling=True)
+      for rooms, limit in (("2,000", 4), ("20,000", 15)) for of in ("web process", "Redis")),
     Target("Right after a restart, s", _STORM, 10, is_ceiling=True),
     Target("Reads beside echo", "reads/results/requests/s", 0.5, _ECHO),
     Target("Memory over an hour of votes", _MEMORY, 1.05, is_ceiling=True),

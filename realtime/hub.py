@@ -12,6 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,6 +24,7 @@ from polls.refs import PollRef
 from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.poll import PollState
 from realtime import messages, metrics
+from realtime.audience import Audience
 from realtime.close_codes import CloseCode
 from realtime.memory import release_memory
 from realtime.outage_log import OutageLog
@@ -41,6 +43,8 @@ _LEAVINGS = 500
 _NO_STORM = 100
 # After so many beats without a word of a process its sockets count no more.
 _SILENT_BEATS = 3
+# So many take the reader's thread 20 to 40 ms, for which all else that it is asked waits.
+_POLLS_A_QUESTION = 5_000
 
 
 class Hub:
@@ -54,11 +58,13 @@ class Hub:
         self._opening: dict[PollRef, asyncio.Task[Room]] = {}
         self._refreshing: dict[UUID, bool] = {}
         self._subscribed: set[UUID] = set()
+        self._unheard: set[UUID] = set()  # the layer failed to subscribe to these
+        self._audience = Audience(self.id)
         self._empty_since: dict[UUID, float] = {}
         self._addresses: Counter[str] = Counter()
         self._admitted = 0  # their sum, which a storm of connects must not add up each time
         self._dismissed = 0  # since their memory was given back
-        self._announcing: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._channel: str | None = None
         self._layer = get_channel_layer()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -103,7 +109,7 @@ class Hub:
             del self._addresses[address]
 
     def leave(self, room: Room, watcher: Watcher) -> None:
-        room.watchers.discard(watcher)
+        room.remove(watcher)
         if not room.watchers and self._rooms.get(room.id) is room:
             self._empty_since[room.id] = time.monotonic()
 
@@ -144,7 +150,8 @@ class Hub:
         reading = await reader.read(PollQuery(ref, details=True, results=True))
         room = self._rooms.get(reading.state.id)
         if room is None:
-            room = Room(reading, settings.BROADCAST_INTERVAL_MS / 1000, self._refresh)
+            interval = settings.BROADCAST_INTERVAL_MS / 1000
+            room = Room(reading, interval, self._refresh, self._audience)
             self._rooms[room.id] = room
             self._ids[room.state.code] = room.id
             self._empty_since[room.id] = time.monotonic()
@@ -188,6 +195,7 @@ class Hub:
         self._rooms.pop(room.id, None)
         self._ids.pop(room.state.code, None)
         self._empty_since.pop(room.id, None)
+        self._unheard.discard(room.id)
         self._spawn(self._unsubscribe(room.id))
 
     # Channel layer
@@ -198,7 +206,10 @@ class Hub:
             return
         if await self._layer_call(self._layer.group_add(messages.group(room.id), self._channel)):
             self._subscribed.add(room.id)
+            self._unheard.discard(room.id)
             self._refresh(room)
+        elif not room.is_over:
+            self._unheard.add(room.id)
 
     async def _unsubscribe(self, poll_id: UUID) -> None:
         if poll_id in self._subscribed and self._channel is not None:
@@ -222,7 +233,10 @@ class Hub:
         if self._channel is None:
             # Not wait_for: it may swallow the cancellation of `stop` (Python 3.11).
             async with asyncio.timeout(_LAYER_TIMEOUT_SECONDS):
-                self._channel = await self._layer.new_channel()
+                channel = await self._layer.new_channel()
+                await self._layer.group_add(messages.HUBS, channel)
+            self._channel = channel
+            self._publish_beat()
             for room in list(self._rooms.values()):
                 self._spawn(self._subscribe(room))
         while True:
@@ -233,71 +247,89 @@ class Hub:
                     shown.take_tally(messages.read_tally(message, shown.state))
             elif message["type"] == messages.POLL:
                 self.take_poll_change(UUID(message["poll"]), deleted=message["deleted"])
-            elif message["type"] == messages.WATCHING and message["hub"] != self.id:
-                watched = self._rooms.get(UUID(message["poll"]))
-                if watched is not None:
-                    watched.take_watching(message["hub"], message["count"], time.monotonic())
+            elif message["type"] == messages.WATCHING:
+                self._audience.take(message, time.monotonic())
 
     # Loops
 
     async def _reconcile(self) -> None:
-        """Show what the layer has lost: one query for all polls that are watched."""
+        """Show what the layer has lost, and publish how many watch: one question to the database
+        and one message a beat, however many rooms there are."""
         interval = settings.RECONCILE_INTERVAL_MS / 1000
         while True:
             await asyncio.sleep(interval * random.uniform(0.75, 1.25))
+            self._audience.forget_silent(time.monotonic() - _SILENT_BEATS * 1.25 * interval)
+            self._publish_beat()
             watched = [room for room in self._rooms.values() if room.watchers]
-            self._count_watching(watched, interval)
-            readings = await asyncio.gather(
-                *(reader.read(PollQuery(room.id)) for room in watched), return_exceptions=True
-            )
-            metrics.LAG.set(_lag(watched, readings))
-            for room, reading in zip(watched, readings, strict=True):
-                if self._rooms.get(room.id) is room:
-                    self.compare(room, reading)
+            now = datetime.now(UTC)
             for room in watched:
-                if room.id not in self._subscribed:
-                    self._spawn(self._subscribe(room))
-            await asyncio.gather(*(self._look_who_voted(room) for room in watched))
+                if room.is_due(now):
+                    self._refresh(room)
+            parts = [
+                watched[start : start + _POLLS_A_QUESTION]
+                for start in range(0, len(watched), _POLLS_A_QUESTION)
+            ]
+            metrics.LAG.set(max([await self._compare(part) for part in parts], default=0))
+            await self._look_who_voted(
+                [room for room in watched if room.state is not room.voters_known_in]
+            )
 
-    def _count_watching(self, watched: list[Room], interval: float) -> None:
-        """Publish how many watch here; stop counting processes that were silent for three beats."""
-        since = time.monotonic() - _SILENT_BEATS * 1.25 * interval
-        for room in watched:
-            room.forget_silent(since)
-        if self._announcing is None or self._announcing.done():  # else the layer is slow: next beat
-            self._announcing = self._spawn(self._publish_watching(watched))
+    async def _compare(self, watched: list[Room]) -> int:
+        """Compare these rooms with the database; the most vote events that one was behind it."""
+        try:
+            changes = await reader.read_changes([room.state for room in watched])
+        except PollError as error:  # with the next beat
+            logger.info("nothing could be compared: %s", error)
+            return 0
+        lag = max((self._lag(state) for state in changes.states), default=0)
+        for state in changes.states:
+            if state.id in self._rooms:
+                self._rooms[state.id].take_tally(state)
+        for poll_id in changes.gone:
+            if poll_id in self._rooms:
+                self._end(self._rooms[poll_id])
+        return lag
 
-    async def _publish_watching(self, watched: list[Room]) -> None:
-        for room in watched:
-            message = messages.watching(room.id, self.id, len(room.watchers))
-            if not await self._layer_call(self._layer.group_send(messages.group(room.id), message)):
+    def _lag(self, state: PollState) -> int:
+        """How many vote events the poll's room is behind this state."""
+        room = self._rooms.get(state.id)
+        if room is None or room.state.epoch != state.epoch:
+            return 0
+        return max(0, state.version - room.state.version)
+
+    def _publish_beat(self) -> None:
+        if self._publishing is None or self._publishing.done():  # else the layer is slow: next beat
+            self._publishing = self._spawn(self._publish_watching())
+
+    async def _publish_watching(self) -> None:
+        """Publish how many watch here, then subscribe to what the layer failed to; ends with the
+        first call that fails."""
+        for message in self._audience.next_messages():
+            if not await self._layer_call(self._layer.group_send(messages.HUBS, message)):
+                return
+        for poll_id in list(self._unheard):
+            if poll_id in self._rooms:
+                await self._subscribe(self._rooms[poll_id])
+            if poll_id in self._unheard:
                 return
 
-    async def _look_who_voted(self, room: Room) -> None:
+    async def _look_who_voted(self, rooms: list[Room]) -> None:
         """Show the tally to watchers that have voted since; stop where a vote was retracted."""
-        watchers = room.identified()
-        if (room.state.epoch, room.state.version) == room.voters_known_at:
-            watchers = []
-        room.voters_known_at = (room.state.epoch, room.state.version)
+        for room in rooms:
+            room.voters_known_in = room.state
+        asked = [(room, watcher) for room in rooms for watcher in room.identified()]
         readings = await asyncio.gather(
-            *(reader.read(PollQuery(room.id, identity=one.identity)) for one in watchers),
+            *(reader.read(PollQuery(room.id, identity=one.identity)) for room, one in asked),
             return_exceptions=True,
         )
-        for watcher, reading in zip(watchers, readings, strict=True):
+        for (room, watcher), reading in zip(asked, readings, strict=True):
             if isinstance(reading, Reading):
                 before, now = watcher.voted_in, reading.vote.epoch if reading.vote else None
                 watcher.voted_in = now
                 if now is not None and now != before:
                     room.show_to(watcher)
-
-    def compare(self, room: Room, reading: Reading | BaseException) -> None:
-        if isinstance(reading, PollNotFound):
-            self._end(room)
-        elif isinstance(reading, Reading):
-            if room.is_behind(reading):
-                self._refresh(room)
             else:
-                room.take_tally(reading.state)
+                room.voters_known_in = None  # with the next beat
 
     async def _sweep(self) -> None:
         """Close stuck sockets and empty rooms; release memory once many sockets have left, and
@@ -335,16 +367,6 @@ class Hub:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _lag(rooms: list[Room], readings: list[Reading | BaseException]) -> int:
-    """The most vote events that a room is behind what was read."""
-    behind = [
-        reading.state.version - room.state.version
-        for room, reading in zip(rooms, readings, strict=True)
-        if isinstance(reading, Reading) and reading.state.epoch == room.state.epoch
-    ]
-    return max(0, *behind, 0)
 
 
 _hub: Hub | None = None

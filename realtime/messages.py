@@ -7,7 +7,9 @@ from polls.rules.poll import PollState
 
 TALLY = "poll.tally"
 POLL = "poll.changed"
-WATCHING = "poll.watching"
+WATCHING = "hub.watching"
+
+HUBS = "hubs"  # the group of all hubs
 
 _TALLY_FIELDS = ("epoch", "revision", "version", "voters", "votes", "counts", "stars")
 
@@ -32,6 +34,18 @@ def poll_changed(poll_id: UUID, *, deleted: bool) -> dict[str, Any]:
     return {"type": POLL, "poll": poll_id.hex, "deleted": deleted}
 
 
-def watching(poll_id: UUID, hub_id: str, count: int) -> dict[str, Any]:
-    """How many sockets of one process watch the poll."""
-    return {"type": WATCHING, "poll": poll_id.hex, "hub": hub_id, "count": count}
+def watching(
+    hub_id: str, number: int, counts: dict[str, int], *, starts_all: bool, asks: list[str]
+) -> dict[str, Any]:
+    """How many sockets of one process watch which polls, for the group of all hubs.
+
+    Args:
+        number: one more than that of its message before.
+        counts: those that changed, by poll.
+        starts_all: this message and those that follow in the same beat have all counts of it.
+        asks: hubs of which all counts are wanted.
+    """
+    return {
+        "type": WATCHING, "hub": hub_id, "number": number, "counts": counts,
+        "starts_all": starts_all, "asks": asks,
+    }  # fmt: skip

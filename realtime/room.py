@@ -16,6 +16,7 @@ from polls.rules.kinds import kind_of
 from polls.rules.poll import PollState, Status, Visibility, may_see_results
 from polls.selectors import PollDetails
 from realtime import frames, metrics, wire
+from realtime.audience import Audience
 from realtime.close_codes import CloseCode
 from realtime.pacer import Pacer
 from realtime.watcher import Watcher
@@ -32,26 +33,31 @@ class Room:
         reading: with details and results.
         interval_seconds: between two results frames.
         refresh: asks the hub to read the poll again and call `update`.
+        audience: is told how many watch here, and knows how many do elsewhere.
     """
 
     def __init__(
-        self, reading: Reading, interval_seconds: float, refresh: Callable[["Room"], None]
+        self,
+        reading: Reading,
+        interval_seconds: float,
+        refresh: Callable[["Room"], None],
+        audience: Audience,
     ) -> None:
         assert reading.details is not None
         assert reading.results is not None
         self.watchers: set[Watcher] = set()
-        self._elsewhere: dict[str, tuple[int, float]] = {}
-        self._watching_elsewhere = 0
+        self._audience = audience
         self.state: PollState = reading.state
         self.details: PollDetails = reading.details
         self._status: Status = reading.status
         self._results: bytes | None = reading.results
         self._refresh = refresh
         self.is_over = False
-        self.voters_known_at: tuple[int, int] | None = None  # when it was last asked who voted
+        self.voters_known_in: PollState | None = None  # when it was last asked who voted
         self._must_read = False
         self._is_reading = False
         self._pacer = Pacer(interval_seconds, self._flush)
+        self._moment: datetime | None = None  # when the clock alone changes the status next
         self._timer: asyncio.TimerHandle | None = None
         self._set_timer()
 
@@ -67,32 +73,23 @@ class Room:
     @property
     def watching(self) -> int:
         """How many sockets watch the poll: here, and by the other processes' last messages."""
-        return len(self.watchers) + self._watching_elsewhere
-
-    def take_watching(self, hub_id: str, count: int, now: float) -> None:
-        """Take another process's count of its own sockets, at `now` of a monotonic clock."""
-        self._elsewhere[hub_id] = (count, now)
-        self._sum_elsewhere()
-
-    def forget_silent(self, since: float) -> None:
-        """Stop counting processes that have sent nothing since then."""
-        heard = {hub: one for hub, one in self._elsewhere.items() if one[1] >= since}
-        if len(heard) < len(self._elsewhere):
-            self._elsewhere = heard
-            self._sum_elsewhere()
-
-    def _sum_elsewhere(self) -> None:
-        self._watching_elsewhere = sum(count for count, _ in self._elsewhere.values())
+        return len(self.watchers) + self._audience.elsewhere(self.id)
 
     def add(self, watcher: Watcher) -> None:
         """Send the snapshot, then all that is newer."""
         self.watchers.add(watcher)
+        self._audience.count_here(self.id, len(self.watchers))
         results = self._encoded() if self.may_see(watcher) else None
         watcher.seen = results
         now = datetime.now(UTC)
         shown = results and with_as_of(results, now)
         poll = self._poll(watcher.base_url)
         watcher.post(frames.snapshot(poll, shown, now, self.watching))
+
+    def remove(self, watcher: Watcher) -> None:
+        """The socket has gone."""
+        self.watchers.discard(watcher)
+        self._audience.count_here(self.id, len(self.watchers))
 
     def show_to(self, watcher: Watcher) -> None:
         """Send the tally to a watcher that may see it only now."""
@@ -135,12 +132,9 @@ class Room:
             self.state, self._results = state, None
         self._pacer.nudge()
 
-    def is_behind(self, reading: Reading) -> bool:
-        """Whether `reading` shows another state of the poll, not only a newer tally."""
-        ours, theirs = self.state, reading.state
-        return (ours.epoch, ours.revision, self._status) != (
-            theirs.epoch, theirs.revision, reading.status
-        )  # fmt: skip
+    def is_due(self, now: datetime) -> bool:
+        """Whether the clock has changed the status and that was not read yet."""
+        return self._moment is not None and self._moment <= now
 
     def update(self, reading: Reading) -> None:
         """Take the poll as it was just read; send watchers what is new in it."""
@@ -157,7 +151,7 @@ class Room:
             self._results = None
         if poll_changed:
             self._send_poll()
-            self._set_timer()
+        self._set_timer()
         if self._is_reading:  # for a flush, which the pacer has let through already
             self._is_reading = False
             self._send_results()
@@ -226,15 +220,14 @@ class Room:
             self._timer.cancel()
             self._timer = None
         now = datetime.now(UTC)
-        moment = self.state.next_moment(now)
-        if moment is None:
+        self._moment = self.state.next_moment(now)
+        if self._moment is None:
             return
-        wait = (moment - now).total_seconds() + _TIMER_SLACK_SECONDS
+        wait = (self._moment - now).total_seconds() + _TIMER_SLACK_SECONDS
         self._timer = asyncio.get_running_loop().call_later(
             min(wait, _LONGEST_TIMER_SECONDS), self._on_moment
         )
 
     def _on_moment(self) -> None:
         self._timer = None
-        self._refresh(self)
-        self._set_timer()
+        self._refresh(self)  # sets the next by `update`; if it cannot, the hub finds this one due

@@ -29,6 +29,7 @@ CASES = {
         for screens in (10, 20) for rate in ("500", "1,000")
     },
     "sockets": {"livepoll, uvicorn", "livepoll, embedded default"},
+    "rooms": {"livepoll, uvicorn, 20 rooms"},
     "storm": {"livepoll, restart under 20 screens"},
     "reads": {"results", "results, If-None-Match", "bare ASGI echo"},
     "ranked": {

@@ -37,7 +37,7 @@ from polls.http.voter_token import mint_voter_token
 from polls.identity.owners import is_owner
 from polls.identity.voters import Identity
 from polls.models import Poll
-from polls.results.reader import PollQuery, reader
+from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
@@ -274,7 +274,7 @@ def _state_with_results(request: Request, ref: str) -> PollState:
     """
     caller = caller_of(request)
     identity = caller.known_identity(request.headers.get("Voter-Code"))
-    reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
+    reading: Reading = reader.ask_sync(PollQuery(ref_of(ref), identity=identity))
     state = reading.state
     owner = is_owner(state, key=caller.owner_key, account_id=caller.account_id)
     has_voted = reading.vote is not None

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -66,6 +66,20 @@ class Reading(NamedTuple):
     vote: StoredVote | None = None
     tag: bytes | None = None
     is_unknown_code: bool = False
+
+
+class WatchedPolls(NamedTuple):
+    """Polls as they are shown, to be compared with the database."""
+
+    states: Sequence[PollState]
+
+
+class Changes(NamedTuple):
+    """The states, as they are now, of those watched polls that differ; the ids of those that are
+    gone."""
+
+    states: list[PollState]
+    gone: list[UUID]
 
 
 _ballot_counts = BallotCounts()
@@ -183,9 +197,30 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
     return [errors.Overloaded("The database is away; try again.") for _ in queries]
 
 
+def _changes_or_heal(watched: WatchedPolls) -> Changes | BaseException:
+    for _ in range(2):
+        try:
+            return Changes(*selectors.get_changes(watched.states))
+        except Exception as error:
+            logger.info("comparing again after: %r", error)
+            connection.close()
+            failure = error
+    away = errors.Overloaded("The database is away; try again.")
+    return away if is_outage(failure) else failure
+
+
+def _answer(questions: Sequence[PollQuery | WatchedPolls]) -> Sequence[Any]:
+    """Queries share what they cost; each comparison is a query of its own."""
+    queries = [one for one in questions if isinstance(one, PollQuery)]
+    readings = iter(_read_or_heal(queries) if queries else ())
+    return [
+        next(readings) if isinstance(one, PollQuery) else _changes_or_heal(one) for one in questions
+    ]
+
+
 async def _answer_at_hand(
-    loop_connection: AsyncConnection, batch: list[Pending[PollQuery, Reading]]
-) -> list[Pending[PollQuery, Reading]]:
+    loop_connection: AsyncConnection, batch: list[Pending[Any, Any]]
+) -> list[Pending[Any, Any]]:
     """Answer what needs no further query; returns the rest. One query."""
     refs = {pending.item.ref for pending in batch}
     states = selectors.by_ref(await selectors.fetch_states(loop_connection, refs))
@@ -197,12 +232,12 @@ async def _answer_at_hand(
     return [one for one in batch if answers[one.item.ref] is None]
 
 
-class Reader(Batches[PollQuery, Reading]):
+class Reader(Batches[PollQuery | WatchedPolls, Any]):
     """Reads polls for event loops and threads."""
 
     def __init__(self, *, capacity: int, batch_size: int) -> None:
         super().__init__(
-            "reader", _read_or_heal, lambda: _answer_at_hand,
+            "reader", _answer, lambda: _answer_at_hand,
             capacity=capacity, batch_size=batch_size,
         )  # fmt: skip
 
@@ -213,6 +248,15 @@ class Reader(Batches[PollQuery, Reading]):
             PollNotFound, Overloaded
         """
         return self.ask(query, by_loop=query == PollQuery(query.ref, results=True))
+
+    def read_changes(self, known: Sequence[PollState]) -> "asyncio.Future[Changes]":
+        """What differs in the database from these states: one query in the thread, some 5 us a
+        poll where nothing does.
+
+        Raises (when awaited):
+            Overloaded
+        """
+        return self.ask(WatchedPolls(known), by_loop=False)
 
 
 reader = Reader(capacity=_CAPACITY, batch_size=_BATCH_SIZE)

@@ -1,7 +1,8 @@
 """The rooms of one process: opened once, left always, right again after any loss of the layer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,10 +10,12 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from polls.errors import Overloaded, PollNotFound
-from polls.results.reader import PollQuery, Reading
+from polls.identity.voters import Identity
+from polls.results.reader import Changes, PollQuery, Reading
 from polls.rules.poll import PollState
+from polls.voting.vote import StoredVote
 from realtime import hub as hub_module
-from realtime import messages
+from realtime import messages, metrics
 from realtime.hub import Hub
 from realtime.room import Room
 from tests.realtime.factories import MADE_AT, POLL_ID, FakeClient, make_reading, make_state
@@ -27,19 +30,42 @@ class FakeReader:
     def __init__(self) -> None:
         self.states = {POLL_ID: make_state()}
         self.details_read = 0
+        self.compared: list[int] = []  # how many polls, by question
+        self.asked_who_voted = 0
+        self.votes: dict[UUID, StoredVote] = {}
         self.is_away = False
         self.refused = 0
 
     async def read(self, query: PollQuery) -> Reading:
         self.details_read += query.details
+        self.asked_who_voted += query.identity is not None
         await asyncio.sleep(0.005)
         if self.is_away:
             self.refused += 1
             raise Overloaded
         for state in self.states.values():
             if query.ref in (state.id, state.code):
-                return make_reading(state)
+                vote = self.votes.get(state.id) if query.identity else None
+                return make_reading(state)._replace(vote=vote)
         raise PollNotFound
+
+    async def read_changes(self, known: Sequence[PollState]) -> Changes:
+        self.compared.append(len(known))
+        await asyncio.sleep(0.005)
+        if self.is_away:
+            self.refused += 1
+            raise Overloaded
+        found = [self.states[one.id] for one in known if one.id in self.states]
+        before = {one.id: one for one in known}
+        return Changes(
+            [state for state in found if state.order != before[state.id].order],
+            [one.id for one in known if one.id not in self.states],
+        )
+
+    def add_polls(self, number: int) -> list[UUID]:
+        ids = [uuid4() for _ in range(number)]
+        self.states |= {id: make_state(id=id, code=f"{place:06}") for place, id in enumerate(ids)}
+        return ids
 
     def write(self, **changes: Any) -> PollState:
         self.states[POLL_ID] = make_state(**changes)
@@ -47,13 +73,15 @@ class FakeReader:
 
 
 class FakeLayer:
-    """A channel layer of one process that can lose, hang or fail."""
+    """A channel layer that can lose, hang or fail."""
 
     way = "works"
 
     def __init__(self) -> None:
         self.groups: dict[str, set[str]] = {}
-        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.queues: dict[str, asyncio.Queue[dict[str, Any]]] = {}
+        self.joins_tried = 0
+        self.sent: list[tuple[str, dict[str, Any]]] = []
 
     async def _misbehave(self) -> None:
         if self.way == "hangs":
@@ -63,13 +91,16 @@ class FakeLayer:
 
     async def new_channel(self) -> str:
         await self._misbehave()
-        return "channel"
+        channel = f"channel {len(self.queues)}"
+        self.queues[channel] = asyncio.Queue()
+        return channel
 
     async def receive(self, channel: str) -> dict[str, Any]:
         await self._misbehave()
-        return await self.queue.get()
+        return await self.queues[channel].get()
 
     async def group_add(self, group: str, channel: str) -> None:
+        self.joins_tried += 1
         await self._misbehave()
         self.groups.setdefault(group, set()).add(channel)
 
@@ -79,8 +110,10 @@ class FakeLayer:
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         await self._misbehave()
-        if self.way == "works" and self.groups.get(group):
-            self.queue.put_nowait(message)
+        self.sent.append((group, message))
+        if self.way == "works":
+            for channel in self.groups.get(group, ()):
+                self.queues[channel].put_nowait(message)
 
 
 @pytest.fixture
@@ -193,37 +226,158 @@ async def test_a_message_of_another_process_is_shown_at_once(
     await eventually(shows(client, 3))
 
 
-async def test_the_sockets_of_other_processes_are_counted_until_they_fall_silent(
-    start_hub: StartHub, layer: FakeLayer
+async def watch_all(hub: Hub, ids: Sequence[UUID]) -> list[Room]:
+    return [room for room, _ in await asyncio.gather(*(watch(hub, id) for id in ids))]
+
+
+async def test_the_database_is_asked_once_a_beat_however_many_rooms_there_are(
+    start_hub: StartHub, database: FakeReader, layer: FakeLayer
 ) -> None:
     hub = start_hub()
-    room, _ = await watch(hub)
-    group = messages.group(POLL_ID)
-    await eventually(lambda: layer.groups.get(group))
-    await layer.group_send(group, messages.watching(POLL_ID, "another hub", 7))
-    await eventually(lambda: room.watching == 8)
-    await layer.group_send(group, messages.watching(POLL_ID, "another hub", 5))
-    await eventually(lambda: room.watching == 6)
+    ids = database.add_polls(300)
+    await watch_all(hub, ids)
+    # Each room is read a second time once it is subscribed.
+    await eventually(lambda: database.details_read == 600)
+    database.compared.clear()
+    database.states[ids[7]] = make_state(id=ids[7], code="000007", version=5)
+    await eventually(lambda: len(database.compared) >= 3)
+    assert set(database.compared) == {300}
+    assert database.details_read == 600
+    assert hub._rooms[ids[7]].state.version == 5
+
+
+async def test_the_metric_is_how_many_votes_the_screens_were_behind(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    layer.way = "loses"
+    hub = start_hub()
+    await watch_all(hub, [POLL_ID, *database.add_polls(2)])
+    database.write(version=5)
+    await eventually(lambda: metrics.LAG._value.get() == 5)
+    await eventually(lambda: metrics.LAG._value.get() == 0)
+
+
+async def test_thousands_of_rooms_are_compared_in_parts_so_that_no_reading_waits_long(
+    start_hub: StartHub, database: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_POLLS_A_QUESTION", 10)
+    hub = start_hub()
+    ids = database.add_polls(25)
+    rooms = await watch_all(hub, ids)
+    for id in ids:
+        database.states[id] = database.states[id]._replace(version=1)
+    await eventually(lambda: all(room.state.version == 1 for room in rooms))
+    database.compared.clear()
+    await eventually(lambda: len(database.compared) >= 3)
+    assert database.compared[:3] == [10, 10, 5]
+
+
+async def test_a_process_publishes_one_message_a_beat_however_many_rooms_there_are(
+    start_hub: StartHub, database: FakeReader, layer: FakeLayer
+) -> None:
+    hub = start_hub()
+    ids = database.add_polls(300)
+    await watch_all(hub, ids)
+    await eventually(lambda: sum(len(message["counts"]) for _, message in layer.sent) == 300)
+    layer.sent.clear()
+    database.compared.clear()
+    await eventually(lambda: len(database.compared) >= 3)
+    await eventually(lambda: len(layer.sent) >= 3)
+    assert len(layer.sent) <= len(database.compared) + 1
+    for group, message in layer.sent:
+        assert (group, message["counts"]) == (messages.HUBS, {})
+
+
+async def test_processes_count_each_others_sockets_also_where_one_is_new(
+    start_hub: StartHub, layer: FakeLayer
+) -> None:
+    first = start_hub()
+    room, _ = await watch(first)
+    room.add(FakeClient().watcher)
+    await eventually(lambda: room.watching == 2)
+    second = start_hub()
+    elsewhere, _ = await watch(second)
+    await eventually(lambda: (room.watching, elsewhere.watching) == (3, 3))
+    third = start_hub()
+    newest, client = await watch(third)
+    await eventually(lambda: {one.watching for one in (room, elsewhere, newest)} == {4})
+    third.leave(newest, client.watcher)
+    await eventually(lambda: {one.watching for one in (room, elsewhere)} == {3})
+
+
+async def test_counts_that_the_layer_lost_are_made_good(
+    start_hub: StartHub, layer: FakeLayer
+) -> None:
+    first, second = start_hub(), start_hub()
+    (room, _), (elsewhere, _) = await watch(first), await watch(second)
+    await eventually(lambda: (room.watching, elsewhere.watching) == (2, 2))
+    layer.way = "loses"
+    layer.sent.clear()
+    room.add(FakeClient().watcher)
+    await eventually(lambda: any(message["counts"] for _, message in layer.sent))
+    layer.way = "works"
+    await eventually(lambda: (room.watching, elsewhere.watching) == (3, 3))
+
+
+async def test_a_process_that_died_counts_no_more(start_hub: StartHub, layer: FakeLayer) -> None:
+    first, second = start_hub(), start_hub()
+    (room, _), _ = await watch(first), await watch(second)
+    await eventually(lambda: room.watching == 2)
+    await second.stop()
     await eventually(lambda: room.watching == 1)  # three beats later
 
 
-async def test_each_beat_publishes_how_many_watch_here_and_counts_none_twice(
-    start_hub: StartHub, layer: FakeLayer
+async def test_a_layer_that_is_away_is_tried_once_a_beat_and_not_for_every_room(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
 ) -> None:
     hub = start_hub()
-    room, _ = await watch(hub)
-    room.add(FakeClient().watcher)
-    published: list[dict[str, Any]] = []
-    send = layer.group_send
+    await eventually(lambda: layer.groups.get(messages.HUBS))
+    layer.way = "raises"
+    ids = database.add_polls(50)
+    await watch_all(hub, ids)
+    await eventually(lambda: layer.joins_tried >= 51)
+    database.compared.clear()
+    await eventually(lambda: len(database.compared) >= 4)
+    assert layer.joins_tried == 51
+    layer.way = "works"
+    await eventually(lambda: all(layer.groups.get(messages.group(id)) for id in ids))
 
-    async def listen(group: str, message: dict[str, Any]) -> None:
-        published.append(message)
-        await send(group, message)
 
-    layer.group_send = listen  # type: ignore[method-assign]
-    await eventually(lambda: len(published) > 2)
-    assert published[-1] == messages.watching(POLL_ID, hub.id, 2)
-    assert room.watching == 2
+async def test_a_closing_time_whose_read_failed_is_shown_with_a_later_beat(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    hub = start_hub()
+    database.write(closes_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    _, client = await watch(hub)
+    await eventually(lambda: layer.groups.get(messages.group(POLL_ID)))
+    database.is_away = True
+    database.refused = 0
+    await eventually(lambda: database.states[POLL_ID].status_at(datetime.now(UTC)) == "closed")
+    await eventually(lambda: database.refused >= 3)
+    database.is_away = False
+    await eventually(lambda: client.of_type("poll"))
+    assert client.of_type("poll")[-1]["poll"]["status"] == "closed"
+
+
+async def test_who_has_voted_is_asked_once_a_vote_and_again_where_it_could_not_be_read(
+    start_hub: StartHub, layer: FakeLayer, database: FakeReader
+) -> None:
+    hub = start_hub()
+    hidden = {"results_visibility": "after_vote"}
+    database.write(**hidden)
+    _, client = await watch(hub)
+    client.watcher.identity = Identity("voter", "", "voter")
+    await eventually(lambda: database.asked_who_voted)
+    asked = database.asked_who_voted
+    database.compared.clear()
+    await eventually(lambda: len(database.compared) >= 3)
+    assert database.asked_who_voted == asked
+    database.is_away, database.refused = True, 0
+    hub.take_tallies([database.write(version=1, **hidden)])
+    database.votes[POLL_ID] = StoredVote(POLL_ID, 1, 1, "voter", [1], MADE_AT)
+    await eventually(lambda: database.asked_who_voted > asked and database.refused >= 4)
+    database.is_away = False
+    await eventually(shows(client, 1))
 
 
 async def test_what_came_between_reading_and_subscribing_is_not_lost(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polls.rules.poll import PollState
+from realtime.audience import Audience
 from realtime.room import Room
 from tests.realtime.factories import FakeClient, make_reading, make_state
 from tests.realtime.fake_clock import run_on_fake_clock
@@ -35,7 +36,7 @@ def play(scene: Callable[[Room, Refreshes], Awaitable[None]], **state: Any) -> N
 
     async def run() -> None:
         refreshes = Refreshes()
-        room = Room(make_reading(make_state(**state)), INTERVAL, refreshes)
+        room = Room(make_reading(make_state(**state)), INTERVAL, refreshes, Audience("here"))
         await scene(room, refreshes)
         room.stop()
 
@@ -303,7 +304,7 @@ def test_in_any_order_of_news_a_socket_sees_versions_only_rise(story: Story, see
                 reading.set()
                 tasks.add(asyncio.create_task(read(room)))
 
-        room = Room(make_reading(story[0]), INTERVAL, refresh)
+        room = Room(make_reading(story[0]), INTERVAL, refresh, Audience("here"))
         while written < len(story) - 1 or chance.random() < 0.8:
             written = min(len(story) - 1, written + chance.choice([0, 1, 1, 3]))
             for _ in range(chance.randrange(4)):
