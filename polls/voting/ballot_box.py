@@ -24,7 +24,7 @@ class BallotBox(Batches[Cast, Outcome]):
     """Takes votes from event loops and threads.
 
     Args:
-        store: decides and stores a batch, whatever is in it; other than the committer's in tests.
+        store: decides and stores any batch; not the committer's in tests alone.
     """
 
     def __init__(

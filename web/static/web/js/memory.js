@@ -1,5 +1,4 @@
-// What this browser remembers: receipts, owner keys, small preferences. Its voter token is in a
-// cookie that no script reads.
+// What this browser remembers; its voter token is in a cookie that no script reads.
 // Storage may be full or forbidden; then the page works and simply forgets.
 
 import { mintVoter } from "./api.js";

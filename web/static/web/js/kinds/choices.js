@@ -1,11 +1,5 @@
 // What kinds share whose voters choose among options: results as bars, one an option, and the
 // sentence about the leaders. A kind overrides what differs.
-//
-// Of such a kind bars.js asks besides:
-//
-//   figure(poll, results, id) → {share: 0 to 1, main: text, side: text, rank: number}
-//   leaders(poll, results)    → [option id]
-//   wonText, tableHead, tableCells, and `extra` where something more is drawn beside each bar
 
 import { Bars, hueOf, resultsTable } from "../bars.js";
 import { h, icon } from "../dom.js";
@@ -13,13 +7,11 @@ import { fill, gettext, ngettext, number, percent, votersText } from "../i18n.js
 
 const LEAST_OPTIONS = 2;
 
-// `own`: what the kind itself says, by the names of the protocol (protocol.js) and these:
+// `own`: what the kind itself says, by the names of protocol.js.
 export function choiceKind(own) {
   const kind = {
     voteLines: (poll, vote) => namesOf(poll, vote.choices ?? []),
 
-    // What one option's bar shows: its share of the whole width, a large and a small figure,
-    // and what it is ordered by.
     figure(poll, results, id) {
       const count = results.counts?.[id] ?? 0;
       const share = results.voters ? count / results.voters : 0;
@@ -31,21 +23,18 @@ export function choiceKind(own) {
       };
     },
 
-    // Ids of the options that lead, none before the first vote.
     leaders(poll, results) {
       const ranks = poll.options.map((option) => kind.figure(poll, results, option.id).rank);
       const best = Math.max(...ranks);
       return best > 0 ? poll.options.filter((_, n) => ranks[n] === best).map((option) => option.id) : [];
     },
 
-    // What is written beside the `number` of options that lead when the result is final.
     wonText: (leading) => (leading > 1 ? gettext("Tied first") : gettext("First")),
 
     tableHead: () => [gettext("Votes"), gettext("Share")],
     tableCells: (poll, results, id) =>
       [number(results.counts?.[id] ?? 0), kind.figure(poll, results, id).main],
 
-    // {make() → element, draw(element, results, id)}
     extra: null,
 
     results: ({ drawing }) => new ChoiceResults(drawing, kind),

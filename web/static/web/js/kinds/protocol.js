@@ -40,6 +40,14 @@
 //
 // choices.js has all but the ballot for kinds whose voters choose among options. A kind without
 // options says these things itself: no page asks a poll for its options to draw its results.
+// Of a kind made by choices.js bars.js asks besides:
+//
+//   figure(poll, results, id) → {share: of the whole width, 0 to 1; main, side: a large and a
+//                            small figure; rank: what bars are ordered by}
+//   leaders(poll, results)   → ids of the options that lead, none before the first vote
+//   wonText(number)          → what is written beside so many leaders when the result is final
+//   tableHead(), tableCells(poll, results, id)
+//   extra                    {make() → element, draw(element, results, id)} beside each bar
 
 export const protocol = {
   name: "string",

@@ -1,7 +1,4 @@
-// The module of every kind of poll, by the name that the API gives the kind. protocol.js says
-// what a module must export.
-//
-// To add a kind: write its module here and its part in templates/web/kinds/, and name it below.
+// The module of every kind of poll, by the API's name of it; protocol.js says what it exports.
 
 const modules = {
   single: () => import("./single.js"),
@@ -21,8 +18,7 @@ export const loadKind = async (name) => (await modules[name]()).default;
 // The kind of the poll that this page is of; its module is preloaded, see web/modules.py.
 export const kindOfPage = () => loadKind(document.body.dataset.kind);
 
-// A page of one poll is made for one kind. Its owner may choose another until the first vote;
-// then the page starts again.
+// The owner may choose another kind until the first vote; then the page starts again.
 export function stayWithKind(kind, poll) {
   if (poll.kind !== kind.name) location.reload();
 }
