@@ -44,6 +44,8 @@ STREAM_SECONDS = 300.0
 # A thread that computes keeps the event loop waiting for so long each time the loop comes back from
 # the network, which is with every vote: Python's own 5 ms would be most of a vote's time.
 SWITCH_SECONDS = 0.0005
+# Votes and screens go first: pages get the core when the event loop rests.
+_NICENESS = 10
 _SIGN_IN_THREADS = 2
 _SIGN_INS_WAITING = 100
 # Where passwords are hashed, a quarter of a second of a core each.
@@ -79,13 +81,16 @@ class DjangoEndpoint:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._django = _Handler()
         self.ordinary = RequestThreads(
-            "request", threads=settings.REQUEST_THREADS, waiting=settings.REQUEST_QUEUE
-        )
+            "request", threads=settings.REQUEST_THREADS, waiting=settings.REQUEST_QUEUE,
+            niceness=_NICENESS,
+        )  # fmt: skip
         self.sign_ins = RequestThreads(
-            "sign-in", threads=_SIGN_IN_THREADS, waiting=_SIGN_INS_WAITING
+            "sign-in", threads=_SIGN_IN_THREADS, waiting=_SIGN_INS_WAITING, niceness=_NICENESS
         )
         streams = settings.HEAVY_REQUESTS
-        self.streams = RequestThreads("stream", threads=streams, waiting=streams)
+        self.streams = RequestThreads(
+            "stream", threads=streams, waiting=streams, niceness=_NICENESS
+        )
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)

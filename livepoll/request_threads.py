@@ -3,6 +3,8 @@
 Each keeps its database connections between requests, so a process has as many as it has threads.
 """
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,10 +28,13 @@ class RequestThreads:
         name: of the threads, for logs and profiles.
         threads: how many there are at most, and so database connections.
         waiting: how much work may wait for a thread.
+        niceness: how much the threads stand back where the event loop wants the same core (nice(2);
+            on Linux, where a thread has one of its own).
     """
 
-    def __init__(self, name: str, *, threads: int, waiting: int) -> None:
+    def __init__(self, name: str, *, threads: int, waiting: int, niceness: int = 0) -> None:
         self._name = name
+        self._niceness = niceness
         self._most = threads
         self._capacity = waiting
         self._changed = threading.Condition()
@@ -87,6 +92,9 @@ class RequestThreads:
                 self._waiting.pop(future, None)
 
     def _run(self) -> None:
+        if sys.platform == "linux" and self._niceness:
+            before = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), before + self._niceness)
         while (work := self._next()) is not None:
             _do(*work)
             del work  # nothing of a request stays while the thread rests

@@ -1,6 +1,8 @@
 """Django on lasting threads: bounded, healed, without a trace of the request before."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -12,7 +14,7 @@ from django.db import OperationalError, connection, connections
 from django.test import override_settings
 
 from livepoll import django_endpoint
-from livepoll.django_endpoint import DjangoEndpoint
+from livepoll.django_endpoint import SWITCH_SECONDS, DjangoEndpoint
 from livepoll.request_threads import RequestThreads
 from polls.errors import Overloaded
 from tests import slow_urls
@@ -373,6 +375,20 @@ def test_work_that_is_cancelled_while_it_waits_never_begins() -> None:
     finally:
         threads.stop()
     assert began == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness each")
+def test_requests_stand_back_where_the_event_loop_wants_the_core() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    endpoint = DjangoEndpoint()
+    pools = (endpoint.ordinary, endpoint.sign_ins, endpoint.streams)
+    try:
+        assert {pool.submit(niceness).result(20) for pool in pools} == {min(19, niceness() + 10)}
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    finally:
+        endpoint.stop()
 
 
 def test_threads_start_as_they_are_needed_and_outlive_what_fails() -> None:
