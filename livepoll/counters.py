@@ -19,12 +19,17 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from livepoll.gathered_script import GatheredScript
+
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
 _REDIS_TIMEOUT_SECONDS = 0.1
 _REDIS_REST_SECONDS = 5.0
+# Shorter than the shortest Retry-After, so nobody who keeps to that notices.
+_REFUSED_SECONDS = 0.1
+_MOST_REFUSED = 10_000
 # Some 250 bytes each. Beyond, what was not counted for longest is forgotten.
 _MOST_WINDOWS = 100_000
 
@@ -142,11 +147,26 @@ class Counters:
                 # Its own default tries ten times more, with pauses.
                 retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # handed on to redis-py
             )
+            bridge: Any = storage.bridge  # what it has of redis-py stands in no stub
+            for name in ("lua_acquire_sliding_window", "lua_sliding_window"):
+                setattr(bridge, name, GatheredScript(getattr(bridge, name), bridge.storage))
             self._shared = SharedWindows(storage)
+        self._refused: dict[tuple[str, str], float] = {}  # until when, by time.monotonic
 
     async def hit(self, limit: Limit, key: str) -> bool:
-        """Count one; False when that is one too many, which is not counted."""
-        return await self._ask(lambda windows: windows.hit(limit.item, limit.name, key))
+        """Count one; False when that is one too many, which is not counted.
+
+        Who was refused is refused without asking for a moment: a flood costs a look into a dict.
+        """
+        name, now = (limit.name, key), time.monotonic()
+        if self._refused and self._refused.get(name, now) > now:
+            return False
+        is_allowed = await self._ask(lambda windows: windows.hit(limit.item, *name))
+        if not is_allowed and self._shared is not None:
+            if len(self._refused) >= _MOST_REFUSED:
+                self._refused.clear()
+            self._refused[name] = now + _REFUSED_SECONDS
+        return is_allowed
 
     async def window(self, limit: Limit, key: str) -> Window:
         """What is left; counts nothing."""
