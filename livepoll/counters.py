@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 _REDIS_TIMEOUT_SECONDS = 0.1
 _REDIS_REST_SECONDS = 5.0
-# Shorter than the shortest Retry-After, so nobody who keeps to that notices.
+# Shorter than the shortest Retry-After: a client that keeps to that does not notice.
 _REFUSED_SECONDS = 0.1
 _MOST_REFUSED = 10_000
 # Some 250 bytes each. Beyond, what was not counted for longest is forgotten.

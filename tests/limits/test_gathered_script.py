@@ -29,7 +29,8 @@ class CountingRedis(Redis):
 
 @pytest.fixture
 async def redis(settings: Any) -> AsyncIterator[CountingRedis]:
-    async with CountingRedis.from_url(settings.REDIS_URL) as redis:
+    redis: Any = CountingRedis.from_url(settings.REDIS_URL)
+    async with redis:
         yield redis
         await redis.delete("gathered", "text")
 
@@ -52,7 +53,7 @@ async def test_calls_made_together_are_one_trip_and_each_has_its_answer(
 async def test_one_that_fails_fails_alone(redis: CountingRedis, add: GatheredScript) -> None:
     await redis.set("text", "no number")
     calls = (add(["gathered"], [1]), add(["text"], [1]), add(["gathered"], [1]))
-    answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+    answers: list[Any] = [*await asyncio.gather(*calls, return_exceptions=True)]
     assert isinstance(answers.pop(1), RedisError)
     assert answers == [1, 2]
 
@@ -62,8 +63,8 @@ async def test_a_redis_that_has_lost_the_script_gets_it_again(
 ) -> None:
     assert await add(["gathered"], [1]) == 1
     await redis.script_flush()
-    answers: list[Any] = await asyncio.gather(add(["gathered"], [1]), add(["gathered"], [1]))
-    assert answers == [2, 3]
+    both = add(["gathered"], [1]), add(["gathered"], [1])
+    assert [*await asyncio.gather(*both)] == [2, 3]
 
 
 async def test_who_gives_up_keeps_nobody_waiting(redis: CountingRedis, add: GatheredScript) -> None:
