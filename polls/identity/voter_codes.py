@@ -1,9 +1,10 @@
 """Voter codes: made for a `code` poll, shown once, kept only as the voter key they lead to."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +15,10 @@ from polls import errors
 from polls.identity.voters import voter_key_of_code
 from polls.models import JOIN_CODE_ALPHABET, Vote, VoterCode
 from polls.rules.limits import LIMITS
+from polls.rules.poll import PollState
 from polls.selectors import lock_poll, state_of
+
+Key = TypeVar("Key")
 
 _GROUPS = 2
 _GROUP_LENGTH = 4
@@ -99,6 +103,19 @@ def usable_codes(poll_ids: Collection[UUID], voters: Collection[str]) -> set[tup
         poll_id__in=poll_ids, voter__in=voters, revoked_at__isnull=True
     ).values_list("poll_id", "voter")
     return {(poll_id, voter.hex) for poll_id, voter in found}
+
+
+def unknown_codes(codes: Mapping[Key, tuple[PollState, str]]) -> set[Key]:
+    """The keys of those codes that their polls have not, or have revoked. One query, and none where
+    there is no code."""
+    if not codes:
+        return set()
+    found = {
+        key: (state.id, voter_key_of_code(state, code)) for key, (state, code) in codes.items()
+    }
+    polls, voters = zip(*found.values(), strict=True)
+    usable = usable_codes(set(polls), set(voters))
+    return {key for key, one in found.items() if one not in usable}
 
 
 def revoke_voter_codes(poll_id: UUID, numbers: Collection[int]) -> int:

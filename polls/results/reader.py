@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.db import connection
 
@@ -20,11 +19,12 @@ from polls.database.async_connection import AsyncConnection
 from polls.database.batches import Batches
 from polls.database.outages import is_outage
 from polls.database.pending import Pending, settle
-from polls.identity.voter_codes import usable_codes
-from polls.identity.voters import Identity, caster_key, voter_key, voter_key_of_code
+from polls.identity.voter_codes import unknown_codes
+from polls.identity.voters import Identity, caster_key, voter_key
 from polls.refs import PollRef
 from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
+from polls.results.changes import Changes, WatchedPolls, compare
 from polls.rules.poll import PollState, Status, VoterPolicy
 from polls.selectors import PollDetails
 from polls.voting import sql
@@ -66,20 +66,6 @@ class Reading(NamedTuple):
     vote: StoredVote | None = None
     tag: bytes | None = None
     is_unknown_code: bool = False
-
-
-class WatchedPolls(NamedTuple):
-    """Polls as they are shown, to be compared with the database."""
-
-    states: Sequence[PollState]
-
-
-class Changes(NamedTuple):
-    """The states, as they are now, of those watched polls that differ; the ids of those that are
-    gone."""
-
-    states: list[PollState]
-    gone: list[UUID]
 
 
 _ballot_counts = BallotCounts()
@@ -165,19 +151,14 @@ def _current_votes(
 def _with_unknown_codes(
     queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
 ) -> set[PollQuery]:
-    """Those of these queries whose voter code is none of their poll's, or revoked. One query, and
-    none where no code was brought."""
-    codes: dict[PollQuery, tuple[UUID, str]] = {}
+    """Those of these queries whose voter code is none of their poll's, or revoked."""
+    codes: dict[PollQuery, tuple[PollState, str]] = {}
     for query in queries:
         state = states.get(query.ref)
         code = query.identity.voter_code if query.identity is not None else None
         if state is not None and code and state.voter_policy == VoterPolicy.CODE:
-            codes[query] = state.id, voter_key_of_code(state, code)
-    if not codes:
-        return set()
-    polls, voters = zip(*codes.values(), strict=True)
-    usable = usable_codes(set(polls), set(voters))
-    return {query for query, code in codes.items() if code not in usable}
+            codes[query] = state, code
+    return unknown_codes(codes)
 
 
 def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:
@@ -197,25 +178,11 @@ def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseExcept
     return [errors.Overloaded("The database is away; try again.") for _ in queries]
 
 
-def _changes_or_heal(watched: WatchedPolls) -> Changes | BaseException:
-    for _ in range(2):
-        try:
-            return Changes(*selectors.get_changes(watched.states))
-        except Exception as error:
-            logger.info("comparing again after: %r", error)
-            connection.close()
-            failure = error
-    away = errors.Overloaded("The database is away; try again.")
-    return away if is_outage(failure) else failure
-
-
 def _answer(questions: Sequence[PollQuery | WatchedPolls]) -> Sequence[Any]:
     """Queries share what they cost; each comparison is a query of its own."""
     queries = [one for one in questions if isinstance(one, PollQuery)]
     readings = iter(_read_or_heal(queries) if queries else ())
-    return [
-        next(readings) if isinstance(one, PollQuery) else _changes_or_heal(one) for one in questions
-    ]
+    return [next(readings) if isinstance(one, PollQuery) else compare(one) for one in questions]
 
 
 async def _answer_at_hand(

@@ -11,7 +11,8 @@ from pytest_django.fixtures import Settings
 
 from polls.errors import Overloaded, PollNotFound
 from polls.identity.voters import Identity
-from polls.results.reader import Changes, PollQuery, Reading
+from polls.results.changes import Changes
+from polls.results.reader import PollQuery, Reading
 from polls.rules.poll import PollState
 from polls.voting.vote import StoredVote
 from realtime import hub as hub_module

@@ -12,7 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 from polls import selectors, services
 from polls.errors import Overloaded
 from polls.identity.voters import Identity
-from polls.results.reader import Changes, Reader
+from polls.results.changes import Changes
+from polls.results.reader import Reader
 from polls.rules.poll import PollState
 from polls.voting.committer import record_votes
 from polls.voting.vote import Cast
