@@ -32,7 +32,7 @@ DESCRIPTION = (
 )
 BATCH_VOTES = 1000
 ARRIVAL = timedelta(hours=1)
-_ARRIVAL_STEPS = 180  # votes of one step share their time
+_ARRIVAL_STEPS = 60  # votes of one step share their time
 _PEAK = 0.15  # the share of ARRIVAL after which votes come fastest
 
 
