@@ -64,9 +64,8 @@ if not DEBUG and (_weakness := weakness_of(SECRET_KEY)):
     raise ImproperlyConfigured(cure(_weakness))
 
 # This machine's own names always work: no page of another site can have them.
-ALLOWED_HOSTS: list[str] = [
-    *env.list("ALLOWED_HOSTS", default=[]), "localhost", "127.0.0.1", "[::1]", ".localhost",
-]  # fmt: skip
+OWN_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+ALLOWED_HOSTS: list[str] = [*env.list("ALLOWED_HOSTS", default=[]), *OWN_HOSTS]
 # Full origins (scheme://host[:port]) that may use the API and the socket from a browser,
 # besides the server's own.
 ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=[])
