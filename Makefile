@@ -100,7 +100,7 @@ browser: $(DEV)
 	@$(PY) -m tests.ensure_browser
 
 clean: ## Remove caches and what the tests left; data/ and .venv stay
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-artifacts staticfiles sbom.json
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage test-artifacts staticfiles sbom.json build
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # Stamps: an up-to-date environment costs nothing, a changed requirements file reinstalls.

@@ -140,7 +140,9 @@ class MeView(APIView):
     )
     def get(self, request: Request) -> Response:
         account_id = caller_of(request).account_id
-        user = User.objects.filter(pk=account_id, is_active=True).first() if account_id else None
+        if account_id is None:
+            raise errors.StaleToken("There is no account's access token in Authorization.")
+        user = User.objects.filter(pk=account_id, is_active=True).first()
         if user is None:
             raise errors.StaleToken
         return Response({"id": user.pk, "username": user.username})

@@ -31,6 +31,7 @@ from deploy.local_servers import (
     ServersMissing,
 )
 from deploy.nginx_config import local_config
+from livepoll.private_files import make_private_folder
 from livepoll.secret_key import embedded_secret_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,6 +118,8 @@ def start_cluster(
     """
     processes = whole_number("WEB_PROCESSES", 2, MOST_PROCESSES)
     port = whole_number("PORT", 8000, MOST_PORT - processes)
+    if folder.is_relative_to(ROOT / "data"):
+        make_private_folder(ROOT / "data")
     folder.mkdir(parents=True, exist_ok=True)
     env = {
         **os.environ,

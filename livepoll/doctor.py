@@ -226,7 +226,9 @@ def check_public_address(url: str) -> Iterator[Finding]:
                 f"/ answers {page.status_code}", "Is the name in ALLOWED_HOSTS, the proxy right?"
             )
         yield Finding("public address", "ok", f"/ answers 200 on {url}")
-        if is_https and "Strict-Transport-Security" not in page.headers:
+        if is_https and not settings.SECURE_HSTS_SECONDS:
+            yield Finding("https", "ok", "HSTS_SECONDS=0: whether the server sees it is not tried")
+        elif is_https and "Strict-Transport-Security" not in page.headers:
             yield Finding(
                 "https", "failed", "the server does not know that the client uses https",
                 "TRUSTED_PROXIES counts the proxies, and they set X-Forwarded-Proto?",

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
 
 from livepoll.outage_page import response_in_outage
@@ -18,6 +19,8 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
         if isinstance(exception, DisallowedHost):
             detail = "This server does not answer to that Host (setting ALLOWED_HOSTS)."
         return problem_response(errors.Malformed(detail))
+    if isinstance(exception, DisallowedHost):
+        return render(request, "livepoll/wrong_host.html", status=400)
     return defaults.bad_request(request, exception or Exception())
 
 

@@ -39,10 +39,17 @@ class Env(environ.Env):  # type: ignore[misc] # untyped
             raise ImproperlyConfigured(f"{var} must be on or off, not {value}.")
         return bool(value == "on")
 
+    def flag(self, var: str) -> bool:
+        """A setting that is 1 or 0, yes or no, true or false, on or off; without a value 0."""
+        value = self.str(var, default="").lower()
+        if value not in (*self.BOOLEAN_TRUE_STRINGS, "0", "no", "false", "off", ""):
+            raise ImproperlyConfigured(f"{var} must be 1 or 0, not {value}.")
+        return value in self.BOOLEAN_TRUE_STRINGS
+
 
 env = Env()
 
-DEBUG: bool = env.bool("DEBUG", default=False)
+DEBUG: bool = env.flag("DEBUG")
 DATABASE_URL: str = env.str("DATABASE_URL", default="")
 REDIS_URL: str = env.str("REDIS_URL", default="")
 EMBEDDED = not DATABASE_URL
@@ -64,9 +71,8 @@ if not DEBUG and (_weakness := weakness_of(SECRET_KEY)):
     raise ImproperlyConfigured(cure(_weakness))
 
 # This machine's own names always work: no page of another site can have them.
-ALLOWED_HOSTS: list[str] = [
-    *env.list("ALLOWED_HOSTS", default=[]), "localhost", "127.0.0.1", "[::1]", ".localhost",
-]  # fmt: skip
+OWN_HOSTS = ["localhost", "127.0.0.1", "[::1]", ".localhost"]
+ALLOWED_HOSTS: list[str] = [*env.list("ALLOWED_HOSTS", default=[]), *OWN_HOSTS]
 # Full origins (scheme://host[:port]) that may use the API and the socket from a browser,
 # besides the server's own.
 ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=[])
@@ -130,6 +136,8 @@ SLOW_SOCKET_SECONDS: int = env.int("SLOW_SOCKET_SECONDS", default=10)
 
 # How long a process still answers 503 after SIGTERM before it closes.
 DRAIN_SECONDS: float = env.float("DRAIN_SECONDS", default=1.0)
+if DRAIN_SECONDS < 0:
+    raise ImproperlyConfigured(f"DRAIN_SECONDS must be 0 or more, not {DRAIN_SECONDS}.")
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text")
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT}.")

@@ -96,7 +96,7 @@ class OwnerRequired(PollError):
 class NotOwner(PollError):
     status = 403
     code = "not_owner"
-    title = "This is not the owner key of this poll."
+    title = "This key or account does not own this poll."
 
 
 class InvalidVoterCode(PollError):
@@ -146,7 +146,7 @@ class MethodNotAllowed(PollError):
 class NotAcceptable(PollError):
     status = 406
     code = "not_acceptable"
-    title = "This server answers in JSON."
+    title = "The Accept header rules out what this address can give."
 
 
 class RequestTimeout(PollError):

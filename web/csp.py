@@ -15,11 +15,17 @@ NOTHING = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
-def policy(request: HttpRequest, frame_ancestors: Iterable[str] = ("'self'",)) -> str:
-    """The policy as one header value; `frame_ancestors` may show the page in a frame."""
+def policy(
+    request: HttpRequest, frame_ancestors: Iterable[str] = ("'self'",), *, style: str = ""
+) -> str:
+    """The policy as one header value; `frame_ancestors` may show the page in a frame.
+
+    `style`: the hash of an inline style that a document made by the page has ('sha256-…').
+    """
     return "; ".join(
         [
             "default-src 'self'",
+            *([f"style-src 'self' {style}"] if style else []),
             "img-src 'self' data:",
             f"connect-src {' '.join(connect_sources(request))}",
             "object-src 'none'",

@@ -17,6 +17,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 from django.views.i18n import JavaScriptCatalog
 
+from polls.api.code_files import SHEET_STYLE_SOURCE
 from polls.errors import PollNotFound
 from polls.http.attempts import current_attempts
 from polls.selectors import get_poll
@@ -99,6 +100,8 @@ def manage(request: HttpRequest, code: str) -> HttpResponse:
     poll = _poll(code)
     response = _poll_page(request, "manage", poll)
     response.headers["Referrer-Policy"] = "no-referrer"
+    # It opens sheets of voter codes as blobs, which have its policy.
+    response.headers["Content-Security-Policy"] = policy(request, style=SHEET_STYLE_SOURCE)
     return response
 
 

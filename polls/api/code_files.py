@@ -1,7 +1,10 @@
 """New voter codes as files: CSV, and a sheet of QR codes to print. Made part by part."""
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
 from threading import Lock
 
 import segno
@@ -17,7 +20,15 @@ _LINES_A_PART = 500
 _one_at_a_time = Lock()
 _PAUSE_SECONDS = 0.002
 _END_OF_SHEET = "</ol>"
-_CARD = '<li><img src="{}" alt=""><b>{}</b><small>{}</small></li>\n'  # nothing there needs escaping
+# Nothing there needs escaping.
+_CARD = '<li value="{number}"><img src="{qr}" alt=""><b>{code}</b> <small>#{number}</small></li>\n'
+# Within the document, which is opened where no address leads to a file beside it: saved, as a blob.
+_STYLE = (Path(__file__).parents[1] / "templates/polls/voter_codes_sheet.css").read_text()
+# For the `style-src` of the document, and of a page that opens it: a blob has its page's policy.
+SHEET_STYLE_SOURCE = f"'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+SHEET_POLICY = (
+    f"default-src 'none'; img-src data:; style-src {SHEET_STYLE_SOURCE}; frame-ancestors 'none'"
+)
 
 
 def csv_of(codes: Codes, page: str) -> Iterator[str]:
@@ -30,7 +41,7 @@ def csv_of(codes: Codes, page: str) -> Iterator[str]:
 
 def sheet_of(poll: Poll, codes: Codes, page: str) -> Iterator[str]:
     """An HTML document with a card a code; 5 ms each."""
-    context = {"question": poll.question, "page": page}
+    context = {"question": poll.question, "page": page, "style": _STYLE}
     sheet = render_to_string("polls/voter_codes_sheet.html", context)
     head, end, tail = sheet.partition(_END_OF_SHEET)
     yield head
@@ -38,7 +49,7 @@ def sheet_of(poll: Poll, codes: Codes, page: str) -> Iterator[str]:
         with _one_at_a_time:
             qr = _qr(f"{page}#code={code}")
             time.sleep(_PAUSE_SECONDS)
-        yield _CARD.format(qr, code, number)
+        yield _CARD.format(qr=qr, code=code, number=number)
     yield end + tail
 
 

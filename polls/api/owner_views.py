@@ -262,12 +262,14 @@ def _new_codes(request: Request, poll: Poll, codes: Sequence[tuple[int, str]]) -
     heavy until its client has them."""
     page = f"{base_url(request)}/p/{poll.code}/"
     parts: Iterable[str | bytes]
+    headers = {}
     match request.accepted_renderer.format:
         case _CSVRenderer.format:
             parts, content_type = code_files.csv_of(codes, page), "text/csv; charset=utf-8"
         case _SheetRenderer.format:
             parts, content_type = code_files.sheet_of(poll, codes, page), "text/html; charset=utf-8"
+            headers["Content-Security-Policy"] = code_files.SHEET_POLICY
         case _:
             shown = [{"number": number, "code": code} for number, code in codes]
             parts, content_type = [orjson.dumps({"codes": shown})], "application/json"
-    return StreamingHttpResponse(parts, status=201, content_type=content_type)
+    return StreamingHttpResponse(parts, status=201, content_type=content_type, headers=headers)

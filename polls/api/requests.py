@@ -42,8 +42,11 @@ def owned_poll(request: Request, ref: str) -> Poll:
         _report_act(request, poll, caller.address)
         return poll
     if caller.owner_key:
-        raise errors.NotOwner(missed=Credential.OWNER_KEY)
-    raise errors.NotOwner if caller.account_id is not None else errors.OwnerRequired
+        detail = "This is not the owner key of this poll."
+        raise errors.NotOwner(detail, missed=Credential.OWNER_KEY)
+    if account_id is not None:
+        raise errors.NotOwner("This account does not own this poll.")
+    raise errors.OwnerRequired
 
 
 def _report_act(request: Request, poll: Poll, address: str) -> None:

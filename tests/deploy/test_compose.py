@@ -11,11 +11,16 @@ import yaml
 
 from deploy.nginx_config import TEMPLATE
 from livepoll.management.commands import serve
+from tests.test_docs import example_names
 from tests.test_imports import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+# Of .env.example what is Compose's own, or is settled by the image.
+NOT_FOR_THE_PROCESS = {
+    "POSTGRES_PASSWORD", "REDIS_PASSWORD", "PORT", "WEB_PROCESSES", "LIVEPOLL_IMAGE", "STATIC_ROOT",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,11 @@ def test_no_secret_has_a_default(services: dict[str, Any]) -> None:
     example = (ROOT / ".env.example").read_text().splitlines()
     assert {f"{name}=" for name in names} <= set(example)
     assert services["web"]["environment"]["DEBUG"] == "0"
+
+
+def test_every_setting_of_the_example_reaches_the_processes(services: dict[str, Any]) -> None:
+    for name in ("web", "migrate"):
+        assert set(services[name]["environment"]) == example_names() - NOT_FOR_THE_PROCESS
 
 
 def test_named_volumes_are_declared(services: dict[str, Any]) -> None:

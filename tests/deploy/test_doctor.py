@@ -233,6 +233,14 @@ def test_a_good_proxy_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {finding.state for finding in found.values()} == {"ok"}
 
 
+def test_a_server_without_hsts_may_be_behind_https(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.SECURE_HSTS_SECONDS = 0
+    found = through(without("hsts"), "https://poll.example.com", monkeypatch)
+    assert {finding.state for finding in found.values()} == {"ok"}
+
+
 def without(missing: str) -> Answer:
     """A proxy that forgets one thing."""
 

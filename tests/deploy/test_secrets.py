@@ -51,6 +51,13 @@ def start(**env: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "value"), [("DEBUG", "maybe"), ("DRAIN_SECONDS", "-3")])
+def test_a_setting_that_means_nothing_stops_the_start(name: str, value: str) -> None:
+    refused = start(**{name: value})
+    assert refused.returncode != 0
+    assert f"{name} must be" in refused.stderr
+
+
 def test_a_server_with_a_weak_secret_does_not_start_and_says_the_cure(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'site.sqlite3'}"
     refused = start(SECRET_KEY="x", DATABASE_URL=database)

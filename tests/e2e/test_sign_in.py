@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import PHONE, OpenPage, StartSite
 from tests.e2e.harness import Site
@@ -22,6 +22,10 @@ async def sign_in(page: Page, button: str, *, name: str = "vera", password: str 
     await page.fill("#account-username", name)
     await page.fill("#account-password", password)
     await page.click(f'.account-form button[value="{button}"]')
+
+
+async def locked_out(route: Route) -> None:
+    await route.fulfill(status=429, headers={"Retry-After": "700"}, json={"code": "rate_limited"})
 
 
 async def account_poll(site: Site, **fields: Any) -> Json:
@@ -54,6 +58,10 @@ async def test_a_new_account_votes_and_its_other_phone_knows(
     other = await open_page(address(site, poll), **PHONE)
     await sign_in(other, "enter", password="wrong horse 8")
     await expect(other.locator(".account-form [role=alert]")).to_contain_text("do not go together")
+    await other.route("**/accounts/token/", locked_out)
+    await sign_in(other, "enter")
+    await expect(other.locator(".account-form [role=alert]")).to_contain_text("in 12 minutes")
+    await other.unroute("**/accounts/token/")
     await sign_in(other, "enter")
     await expect(other.locator(".state-vote")).to_have_text("Green")
     await expect(other.locator("#voters")).to_contain_text("1")

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import re
+from base64 import b64encode
+from hashlib import sha256
 
 import pytest
 
@@ -84,10 +87,22 @@ def test_voter_codes_come_as_json_csv_or_a_sheet_to_print(owner: Person) -> None
     assert all(row["link"].endswith(f"/p/{poll['code']}/#code={row['code']}") for row in rows)
     assert "<script>?" not in sheet.text
     assert sheet.text.count("data:image/svg+xml") == 1
+    assert re.search(r'<li value="5">.*</b> <small>#5</small>', sheet.text)
     codes = {code["code"] for code in first} | {row["code"] for row in rows}
     assert len(codes) == 4
     listed = owner.get(path, key).json()["results"]
     assert [code["number"] for code in listed] == [1, 2, 3, 4, 5]
+
+
+def test_a_sheet_has_its_style_within_wherever_it_is_opened(owner: Person) -> None:
+    poll = owner.make_poll(voter_policy="code")
+    accept = owner.key_of(poll) | {"Accept": "text/html"}
+    sheet = owner.post(f"/api/v1/polls/{poll['id']}/voter-codes/", {"count": 1}, accept)
+    [style] = re.findall(r"<style>(.*?)</style>", sheet.text, re.DOTALL)
+    assert "<link" not in sheet.text
+    hashed = b64encode(sha256(style.encode()).digest()).decode()
+    for response in (sheet, owner.get(f"/p/{poll['code']}/manage/")):
+        assert f"'sha256-{hashed}'" in response.headers["Content-Security-Policy"]
 
 
 def test_voter_codes_are_bounded_and_only_for_code_polls(owner: Person) -> None:
@@ -117,7 +132,9 @@ def test_an_account_owns_what_it_makes(owner: Person, outsider: Person) -> None:
     poll = owner.post("/api/v1/polls/", body, mine).json()
     assert "owner_key" not in poll
     path = f"/api/v1/polls/{poll['id']}/"
-    assert refusal(outsider.delete(path, theirs)) == (403, "not_owner")
+    refused = outsider.delete(path, theirs)
+    assert refusal(refused) == (403, "not_owner")
+    assert "account" in refused.json()["detail"]
     assert refusal(outsider.delete(path)) == (401, "owner_required")
     assert owner.get(f"{path}results/", mine).status_code == 200
     assert refusal(outsider.get(f"{path}results/", theirs)) == (403, "results_hidden")
@@ -131,3 +148,9 @@ def test_a_forged_account_token_is_refused(owner: Person) -> None:
     poll = owner.make_poll()
     assert refusal(owner.vote(poll, 1, **forged)) == (401, "invalid_token")
     assert refusal(owner.get("/api/v1/accounts/me/", forged)) == (401, "invalid_token")
+
+
+def test_without_a_token_an_account_reads_what_is_missing(owner: Person) -> None:
+    refused = owner.get("/api/v1/accounts/me/")
+    assert refusal(refused) == (401, "invalid_token")
+    assert "access token" in refused.json()["detail"]

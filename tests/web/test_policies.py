@@ -90,6 +90,7 @@ def test_a_page_that_fails_has_the_policy_too(
     unknown = client.get("/", headers={"Host": "evil.example"})
     assert unknown.status_code == 400
     assert directives(unknown)["connect-src"] == ["'self'"]
+    assert "<code>ALLOWED_HOSTS</code>" in unknown.content.decode()
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500, 503])

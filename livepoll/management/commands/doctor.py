@@ -2,6 +2,7 @@
 clock, files. Ends with 1 if something fails; run it with the environment of the server."""
 
 import json
+import logging
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # the table says what was asked
         findings = examine(options["url"])
         result = facts(findings)
         self.stdout.write(json.dumps(result, indent=2) if options["json"] else table(findings))

@@ -76,12 +76,12 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         if settings.EMBEDDED and not options["no_sample"]:
             ensure_sample_poll()
-        welcome = self._welcome(options["host"], sockets[0].getsockname()[1])
+        text = welcome(options["host"], sockets[0].getsockname()[1], code_to_show())
         connections.close_all()
 
         def announce() -> None:
             if options["verbosity"]:
-                self.stdout.write(welcome)
+                self.stdout.write(text)
                 self.stdout.flush()
 
         server = AnnouncingServer(uvicorn_config(), on_ready=announce)
@@ -94,17 +94,21 @@ class Command(BaseCommand):
         if not server.started:
             raise CommandError("The server did not start; the reason stands above.")
 
-    def _welcome(self, host: str, port: int) -> str:
-        base = f"http://{PROBE_HOSTS.get(host, host)}:{port}"
-        named = settings.ALLOWED_HOSTS[0]
-        if host in PROBE_HOSTS and named[0] not in ".*":
-            base = f"http://{named}:{port}"
-        lines = [f"livepoll runs on {base}/ (stop it with Ctrl-C)"]
-        code = code_to_show()
-        if code is not None:
-            lines += [f"  vote       {base}/p/{code}/", f"  dashboard  {base}/p/{code}/live/"]
-        lines += [f"  new poll   {base}/new/", f"  API docs   {base}/api/docs/"]
-        return "\n".join(lines)
+
+def welcome(host: str, port: int, code: str | None) -> str:
+    """Where the server is, for who started it; `code` is a poll's to show."""
+    name = PROBE_HOSTS.get(host, f"[{host}]" if ":" in host else host)
+    named = settings.ALLOWED_HOSTS[0]
+    if host in PROBE_HOSTS and named[0] not in ".*":
+        name = named
+    base = f"http://{name}:{port}"
+    lines = [f"livepoll runs on {base}/ (stop it with Ctrl-C)"]
+    if host in PROBE_HOSTS and settings.ALLOWED_HOSTS == settings.OWN_HOSTS:
+        lines.append("  Other machines are refused: name this one's address in ALLOWED_HOSTS.")
+    if code is not None:
+        lines += [f"  vote       {base}/p/{code}/", f"  dashboard  {base}/p/{code}/live/"]
+    lines += [f"  new poll   {base}/new/", f"  API docs   {base}/api/docs/"]
+    return "\n".join(lines)
 
 
 def code_to_show() -> str | None:

@@ -32,7 +32,7 @@ export class VoterCodes {
     const page = `${location.origin}/p/${this.joinCode}/`;
     const lines = codes.map((one) => `${one.number},${one.code},${page}#code=${one.code}`);
     $("#codes-made").replaceChildren(
-      h("ol", { class: "code-list", dir: "ltr" }, ...codes.map((one) => h("li", {}, one.code))),
+      h("ol", { class: "code-list", dir: "ltr" }, ...codes.map((one) => h("li", { value: one.number }, one.code))),
       h("div", { class: "button-row" },
         saveLink(gettext("Save as CSV"), `voter-codes-${this.joinCode}.csv`, new Blob([["number,code,link", ...lines].join("\r\n")], { type: "text/csv" })),
         h("button", { class: "button", type: "button", onclick: () => print() }, gettext("Print"))));

@@ -5,6 +5,11 @@ import { h, show } from "./dom.js";
 import { clearErrors, showErrors } from "./form_errors.js";
 import { fill, gettext } from "./i18n.js";
 
+// Wrong passwords lock a name for minutes: say for how many.
+const refusal = ({ code, message, retryAfterSeconds }) =>
+  code !== "rate_limited" || retryAfterSeconds < 60 ? message : fill(gettext("Too many tries. Try again %(when)s."), {
+    when: new Intl.RelativeTimeFormat(document.documentElement.lang).format(Math.ceil(retryAfterSeconds / 60), "minute") });
+
 // Keeps `root` showing one or the other. `changed` is called after each change.
 export function accountBox(root, { why, changed = () => {} }) {
   const draw = () => {
@@ -43,7 +48,7 @@ function form(done) {
       await enter(value(username).trim(), value(password), { isNew: event.submitter?.value === "new" });
       done();
     } catch (failure) {
-      showErrors(element, { errors: failure.errors ?? [], message: failure.message }, { prefix: "account-", top });
+      showErrors(element, { errors: failure.errors ?? [], message: refusal(failure) }, { prefix: "account-", top });
     } finally {
       buttons.forEach((button) => { button.disabled = false; });
     }
