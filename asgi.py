@@ -31,6 +31,7 @@ from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
 from polls.http.vote import cast_vote  # noqa: E402
 from polls.http.voter_token import mint_voter_token  # noqa: E402
+from polls.rules.limits import LIMITS  # noqa: E402
 from realtime.hub import running_hub  # noqa: E402
 from realtime.memory import freeze_startup_objects  # noqa: E402
 from realtime.routing import websocket_application  # noqa: E402
@@ -58,7 +59,7 @@ RAW_ENDPOINTS: dict[tuple[str, str], tuple[Application, str | None]] = {
 def http_application(limits: RateLimits) -> Application:
     """All that answers HTTP, behind these limits."""
     raw_endpoints = {
-        place: guarded(limits.raw(endpoint, rate))
+        place: guarded(limits.raw(endpoint, rate), LIMITS["vote_body_bytes"])
         for place, (endpoint, rate) in RAW_ENDPOINTS.items()
     }
     everything_else = with_request_ids(guarded(limits.django(django_or_probe)))

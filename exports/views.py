@@ -106,7 +106,7 @@ def _epoch(request: Request) -> int | None:
     given = request.query_params.get("epoch")
     if given is None:
         return None
-    if not given.isdecimal() or int(given) > 2**31 - 1:
+    if not (given.isdecimal() and len(given) <= 10) or int(given) > 2**31 - 1:
         detail = "A whole number."
         raise errors.Invalid(errors=[{"field": "epoch", "code": "invalid", "detail": detail}])
     return int(given)

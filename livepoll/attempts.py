@@ -21,6 +21,7 @@ from livepoll.counters import Counters, Limit, Window
 from polls.errors import PollError, RateLimited
 from polls.http.attempts import Attempts
 from polls.http.request import RawRequest
+from polls.refs import parse_ref
 from polls.rules.credentials import Credential, credential_of_ref
 from polls.security_events import Event, report, tag_of
 
@@ -183,7 +184,7 @@ def _target(credential: Credential, poll: str, account: str) -> str:
     if account:
         return f"account:{account}"
     is_of_a_poll = credential in (Credential.VOTER_CODE, Credential.OWNER_KEY)
-    return f"poll:{poll.upper()}" if poll and is_of_a_poll else ""
+    return f"poll:{parse_ref(poll) or ''}" if poll and is_of_a_poll else ""
 
 
 def limited_by(limit: Limit, window: Window) -> RateLimited:

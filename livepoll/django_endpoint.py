@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _CHUNK_BYTES = 2**16
+_CONTENT_TYPE_CHARACTERS = 200  # a multipart boundary has at most 70
 # A stream whose client takes no chunk for so long, and one that takes so long in all, is ended.
 STALLED_SECONDS = 20.0
 STREAM_SECONDS = 300.0
@@ -95,6 +96,7 @@ class DjangoEndpoint:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         try:
+            _check_content_type(request.header(b"content-type"))
             body = await request.body(receive, LIMITS["poll_body_bytes"])
             await self._respond(scope, body, receive, send)
         except Disconnected:
@@ -194,6 +196,16 @@ class DjangoEndpoint:
         page = refusal if request is None else outage_response(request, error)
         assert isinstance(page, HttpResponse)
         await _send_whole(page, page.content, send)
+
+
+def _check_content_type(given: str) -> None:
+    """Django takes seconds for a long one, and fails with a character set it does not know.
+
+    Raises:
+        UnsupportedMediaType
+    """
+    if len(given) > _CONTENT_TYPE_CHARACTERS or "*" in given:
+        raise errors.UnsupportedMediaType
 
 
 class _Stream:

@@ -27,8 +27,8 @@ _ONE_MESSAGE = {"type": "http.request", "more_body": False}
 _NO_HEADERS: dict[str, Any] = {"headers": [], "path": "", "client": None}
 
 
-def guarded(application: Application) -> Application:
-    """Wrap an HTTP application.
+def guarded(application: Application, most: int = LIMITS["poll_body_bytes"]) -> Application:
+    """Wrap an HTTP application; `most` bytes of body are taken.
 
     An unsafe request from a page of a foreign origin is refused: the browser might add its
     user's cookie. A body over the limit, of any method, is refused before it is read, or, where
@@ -49,11 +49,11 @@ def guarded(application: Application) -> Application:
         try:
             if scope["method"] not in _SAFE_METHODS:
                 check_host_and_origin(request)
-            request.check_length(LIMITS["poll_body_bytes"])
+            request.check_length(most)
             if not is_bounded and not has_whole_body(receive):
                 receive = _in_time(receive)
             if request.declared_length() is None:
-                receive = await _bounded(request, receive)
+                receive = await _bounded(request, receive, most)
         except Disconnected:
             return
         except errors.PollError as error:
@@ -113,12 +113,12 @@ def _in_time(receive: Any) -> Any:
     return receive_in_time
 
 
-async def _bounded(request: RawRequest, receive: Any) -> Any:
+async def _bounded(request: RawRequest, receive: Any, most: int) -> Any:
     """A `receive` for a body of undeclared length that cannot give more than the limit.
 
     Where a length was declared the server holds the client to it.
     """
-    body = await request.body(receive, LIMITS["poll_body_bytes"])
+    body = await request.body(receive, most)
     replayed = False
 
     async def replay() -> dict[str, Any]:

@@ -9,20 +9,25 @@ from django.db.models import Q
 from polls.models import JOIN_CODE_ALPHABET, JOIN_CODE_LENGTH
 
 PollRef = UUID | str
+_LONGEST = 36  # characters
+
+
+def parse_ref(text: str) -> PollRef | None:
+    """A UUID, an upper-case join code, or None for what can be neither."""
+    return _parse(text) if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=10_000)
-def parse_ref(text: str) -> PollRef | None:
-    """A UUID, an upper-case join code, or None for what can be neither."""
+def _parse(text: str) -> PollRef | None:
     if len(text) == JOIN_CODE_LENGTH:
         code = text.upper()
         return code if all(letter in JOIN_CODE_ALPHABET for letter in code) else None
-    if len(text) not in (32, 36):
-        return None
     try:
-        return UUID(text)
+        found = UUID(text)
     except ValueError:
         return None
+    # One poll has few names: what is guessed at it is counted by them.
+    return found if text.lower() in (found.hex, str(found)) else None
 
 
 def ids_and_codes(refs: Iterable[PollRef]) -> tuple[list[UUID], list[str]]:

@@ -117,7 +117,11 @@ class BoundedHTTP(HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
                 return False
-            return not self._is_over
+            # To something else: this request is answered. What follows it the parser would not
+            # read as this client means it, so none of it is a request.
+            self._is_over = True
+            self.cycle.keep_alive = False
+            return True
         except httptools.HttpParserError:
             self._refuse(self._refusal or _malformed())
             return True
@@ -189,11 +193,15 @@ class BoundedHTTP(HttpToolsProtocol):
         headers = self.headers
         if len(headers) > _HEADERS or (self._head_fed and _size(headers) > _HEADER_BYTES):
             self._stop(_headers_too_large())
-        if (self._hosts != 1 or self._codings) and not self._is_plain_http():
+        is_usual = self._hosts == 1 and not self._codings
+        is_usual = is_usual and self.parser.get_http_version() == "1.1"
+        if not is_usual and not self._is_plain_http():
             self._stop(_malformed("version_or_host"))
         if len(self.pipeline) >= _QUEUED:
             self._stop(_malformed("pipelining", "Too many requests at once."))
         is_upgrade = self.parser.should_upgrade()
+        if is_upgrade and (self._codings or any(name == b"content-length" for name, _ in headers)):
+            self._stop(_malformed("upgrade", "A request with a body asks for no upgrade."))
         if is_upgrade and self._should_upgrade():
             if any(len(n) + len(v) > _UPGRADE_LINE_BYTES for n, v in headers):
                 self._stop(_headers_too_large())

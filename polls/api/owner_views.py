@@ -17,7 +17,7 @@ from polls.api import code_files, schema
 from polls.api.pagination import ByNumber
 from polls.api.requests import account_of_caller, base_url, created_response, owned_poll
 from polls.api.schema import endpoint
-from polls.api.serializers import CreatedPollSerializer
+from polls.api.serializers import BoundedListField, CreatedPollSerializer
 from polls.http.heavy_requests import heavy
 from polls.identity import voter_codes
 from polls.models import Poll
@@ -105,7 +105,7 @@ class CountSerializer(serializers.Serializer[Any]):
 
 
 class NumbersSerializer(serializers.Serializer[Any]):
-    numbers = serializers.ListField(
+    numbers = BoundedListField(
         child=serializers.IntegerField(min_value=1, max_value=2**31 - 1), min_length=1,
         max_length=LIMITS["voter_codes_a_request"],
     )  # fmt: skip

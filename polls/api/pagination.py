@@ -23,7 +23,9 @@ class _Pages(CursorPagination):
         given = request.query_params.get("page_size")
         if given is None:
             return int(self.page_size or self.max_page_size)
-        if not (given.isascii() and given.isdecimal() and 1 <= int(given[:9]) <= 100):
+        if not (
+            given.isascii() and given.isdecimal() and len(given) <= 3 and 1 <= int(given) <= 100
+        ):
             detail = f"A whole number from 1 to {self.max_page_size}."
             field_error = {"field": "page_size", "code": "invalid", "detail": detail}
             raise errors.Invalid(errors=[field_error])
@@ -62,4 +64,4 @@ class ByNumber(_Pages):
     page_size = 100
 
     def _is_position(self, text: str) -> bool:
-        return text.isascii() and text.isdecimal() and int(text[:10]) < 2**31
+        return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**31

@@ -76,7 +76,18 @@ class KindField(serializers.ChoiceField):
         super().__init__(kind_choices(), **options)
 
 
-class OptionsField(serializers.ListField):
+class BoundedListField(serializers.ListField):
+    """Refuses a list that is too long before it looks at what is in it, which DRF does first."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            message = self.error_messages["max_length"].format(max_length=self.max_length)
+            raise serializers.ValidationError(message, "max_length")
+        found: list[Any] = super().to_internal_value(data)
+        return found
+
+
+class OptionsField(BoundedListField):
     """As many options as some kind of poll has; what the one kind has, `check_choices` holds."""
 
     child = OptionSerializer()
@@ -118,7 +129,7 @@ class PollFields(serializers.Serializer[Any]):
     results_visibility = serializers.ChoiceField(choices_of(Visibility), required=False)
     min_voters = serializers.IntegerField(min_value=0, max_value=1_000_000, required=False)
     listed = serializers.BooleanField(required=False)
-    embed_origins = serializers.ListField(
+    embed_origins = BoundedListField(
         child=OriginField(max_length=LIMITS["embed_origin_characters"]),
         max_length=LIMITS["embed_origins_max"],
         required=False,

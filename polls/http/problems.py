@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 
@@ -79,6 +79,8 @@ def as_poll_error(exc: Exception) -> errors.PollError:
             return errors.UnsupportedMediaType()
         case RequestDataTooBig():
             return errors.TooLarge()
+        case TooManyFieldsSent():
+            return errors.Malformed("Too many fields.")
         case _ if is_outage(exc):
             logger.warning("the database is away: %s", exc)
             return errors.Overloaded("The database is away; try again.")

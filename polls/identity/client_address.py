@@ -8,8 +8,10 @@ from django.conf import settings
 
 # Uvicorn's own variable. Without it, a bare `uvicorn asgi:application` puts X-Forwarded-For of any
 # peer on this machine, a proxy too, in the peer's place.
-_UVICORN_KNOWS_ITS_PROXIES = "FORWARDED_ALLOW_IPS" in os.environ
+_may_be_claimed = "FORWARDED_ALLOW_IPS" not in os.environ
 _THIS_MACHINE = "127.0.0.1"
+# An IPv6 address with a port, brackets, quotes and blanks has 60.
+_ENTRY_CHARACTERS = 80
 # RFC 6052: all of IPv4 in one /64, as phones without IPv4 reach it.
 _IPV4_IN_IPV6 = IPv6Network("64:ff9b::/96")
 
@@ -21,16 +23,26 @@ def client_address(peer: str, forwarded_for: str) -> str:
     (`unknown`) stands for the peer. Without trusted proxies a peer that stands in the header is a
     claim too; all who make one share one address.
     """
-    if not forwarded_for:
-        return subscriber_of(peer)
     hops = settings.TRUSTED_PROXIES
-    claimed = [entry for entry in forwarded_for.split(",") if entry.strip()]
-    if hops and len(claimed) >= hops:
-        return _subscriber_in(claimed[-hops]) or subscriber_of(peer)
-    is_claim = not hops and subscriber_of(peer) in map(_subscriber_in, claimed)
-    if is_claim and not _UVICORN_KNOWS_ITS_PROXIES:
-        return _THIS_MACHINE
-    return subscriber_of(peer)
+    if not forwarded_for or not (hops or _may_be_claimed):
+        return subscriber_of(peer)
+    # No more than what proxies may have written: clients fill the rest with what they like.
+    end = forwarded_for[-_ENTRY_CHARACTERS * max(hops, 1) :]
+    claimed = [entry for entry in end.split(",") if entry.strip()]
+    if hops:
+        found = _subscriber_in(claimed[-hops]) if len(claimed) >= hops else ""
+        return found or subscriber_of(peer)
+    return (
+        _THIS_MACHINE
+        if subscriber_of(peer) in map(_subscriber_in, claimed)
+        else (subscriber_of(peer))
+    )
+
+
+def trust_peers() -> None:
+    """For a server that never puts X-Forwarded-For in the peer's place, as `manage.py serve`."""
+    global _may_be_claimed
+    _may_be_claimed = False
 
 
 @lru_cache(maxsize=10_000)
@@ -42,9 +54,13 @@ def subscriber_of(address: str) -> str:
     return _subscriber_in(address) or address
 
 
-@lru_cache(maxsize=10_000)
 def _subscriber_in(entry: str) -> str:
     """The subscriber of an entry in any spelling: with port, brackets, quotes; empty for none."""
+    return _parse(entry) if len(entry) <= _ENTRY_CHARACTERS else ""
+
+
+@lru_cache(maxsize=10_000)
+def _parse(entry: str) -> str:
     try:
         ip = ip_address(_without_port(entry.strip().strip('"')))
     except ValueError:

@@ -113,6 +113,18 @@ async def test_300_000_repeated_headers_cost_no_time(wire: MakeWire) -> None:
         pytest.param(b"GET /\r\n\r\n", id="HTTP/0.9"),
         pytest.param(b"GET / HTTP/2.0\r\n\r\n", id="HTTP/2.0"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2 preface"),
+        pytest.param(
+            POST + b"upgrade: foo\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\n{}",
+            id="an upgrade with a body",
+        ),
+        pytest.param(
+            POST + b"upgrade: foo\r\nconnection: upgrade\r\n" + CHUNKED + b"0\r\n\r\n",
+            id="an upgrade with chunks",
+        ),
+        pytest.param(
+            GET + b"upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\n{}",
+            id="a socket with a body",
+        ),
         pytest.param(b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n", id="CONNECT"),
         pytest.param(b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n", id="bytes in the address"),
         pytest.param(b"GET http://localhost HTTP/1.1\r\nhost: a\r\n\r\n", id="no path"),
@@ -128,6 +140,18 @@ async def test_what_two_servers_could_read_differently_is_refused(
     assert connection.transport.has_written_eof
     single = await wire().send(*(data[n : n + 1] for n in range(len(data))))
     assert single.out == connection.out
+
+
+@pytest.mark.parametrize("between", [b"", b"\r\n" * 9_000], ids=["at once", "a piece later"])
+async def test_what_follows_an_upgrade_to_something_else_is_no_request(
+    wire: MakeWire, between: bytes
+) -> None:
+    """A proxy passes it on as part of the first request, so it would come under its name."""
+    upgrade = GET + b"upgrade: foo\r\nconnection: upgrade\r\n\r\n"
+    connection = await wire().send(upgrade + between + GET + b"\r\n", GET + b"\r\n")
+    assert connection.statuses == [200]
+    assert len(connection.seen) == 1
+    assert connection.transport.is_closed
 
 
 @pytest.mark.parametrize(

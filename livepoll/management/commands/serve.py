@@ -20,6 +20,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from livepoll.transport.http_protocol import BoundedHTTP
+from polls.identity.client_address import trust_peers
 from polls.models import Poll
 from realtime.socket_protocol import BoundedSocket
 from replay.sample import SAMPLE_POLL_ID, ensure_sample_poll
@@ -68,6 +69,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-sample", action="store_true", help="make no sample poll")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        trust_peers()
         sockets = [bind(options["host"], options["port"])]
         if options["shared_port"] is not None:
             sockets.append(bind(options["host"], options["shared_port"], shared=True))
