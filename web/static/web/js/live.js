@@ -1,12 +1,6 @@
-// The live feed of one poll: a socket that comes back by itself, and reading results with ETag
-// where sockets are blocked.
-//
-// Promises: results handed on never go back within an epoch; reconnects are spread out (full
-// jitter); a dead line is noticed when the page wakes or the network returns, not minutes later.
-//
-// Events: "poll" (detail: poll), "results" (detail: results or null when hidden),
-// "watching" (detail: how many), "state" (detail: {state, since}) with state connecting | live |
-// polling | reconnecting | offline | gone.
+// The live feed of one poll: a socket that comes back by itself; where sockets are blocked, reads.
+// Results never go back within an epoch. Events: "poll", "results" (null: hidden), "watching", and
+// "state" ({state, since}): connecting | live | polling | reconnecting | offline | gone.
 
 import { Unreachable, getPoll, getResults } from "./api.js";
 import { setServerTime } from "./clock.js";
