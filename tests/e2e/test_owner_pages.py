@@ -1,5 +1,6 @@
 """What an owner and a hall see besides the votes: who watches, votes over time, frames, copies."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,3 +130,20 @@ async def test_the_start_page_shows_who_leads(start_site: StartSite, open_page: 
         for number in range(9):
             await api.vote(poll, 5, voter=f"late {number}")
         await expect(names).to_have_text(["E", "D", "B"])
+
+
+async def test_a_sheet_of_voter_codes_opens_with_its_style_and_its_numbers(
+    start_site: StartSite, open_page: OpenPage
+) -> None:
+    site = start_site("embedded")
+    async with api_of(site) as api:
+        poll = await api.create(voter_policy="code")
+    page = await open_page(address(site, poll, manage(poll)))
+    await page.fill("#codes-count", "2")
+    await page.click('#codes button[value="sheet"]')
+    async with page.expect_popup() as opened:
+        await page.click('#codes-made a[target="_blank"]')
+    sheet = await opened.value
+    await expect(sheet.locator("li").first).to_have_css("text-align", "center")
+    await expect(sheet.locator("li small")).to_have_text(["#1", "#2"])
+    await expect(sheet.locator("li").first).to_have_text(re.compile(r"[\w-]+ #1$"))
