@@ -10,8 +10,8 @@ DEV := $(VENV)/.requirements-dev-installed
 PYTEST := $(PY) -m pytest
 # The tests' byte code is kept: each worker would spend 4 s on it.
 export PYTHONDONTWRITEBYTECODE :=
-# Tests wait a lot, so one worker more than the smallest machine has cores.
-WORKERS ?= 3
+# Tests wait a lot, so twice as many workers as the smallest machine has cores.
+WORKERS ?= 4
 # A file goes to one worker, for its tests share what is slow to make; long ones go first.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # They wait a lot as well; in the long form, whose limits are strict, one after the other.
@@ -33,7 +33,7 @@ cluster: $(DEV) ## Serve with PostgreSQL, Redis and several processes (WEB_PROCE
 
 test: test-servers test-alone test-embedded ## Test everything, on both backends, in short form
 
-test-servers: $(DEV) browser ## On PostgreSQL and Redis, with workers side by side (WORKERS=3)
+test-servers: $(DEV) browser ## On PostgreSQL and Redis, with workers side by side (WORKERS=4)
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
 
 test-alone: $(DEV) browser ## What measures, or takes all that the machine has: two at a time

@@ -28,7 +28,7 @@ def test_the_template_is_filled_and_nginx_variables_are_left_alone() -> None:
 
 
 def test_sockets_are_upgraded_and_outlive_the_pings() -> None:
-    assert "proxy_set_header Upgrade $http_upgrade;" in SITE
+    assert "proxy_set_header Upgrade $upgrade;" in SITE
     assert "proxy_set_header Connection $connection_upgrade;" in SITE
     silence = serve.WS_PING_INTERVAL_SECONDS + serve.WS_PING_TIMEOUT_SECONDS
     assert max(seconds("proxy_read_timeout")) > silence
