@@ -23,8 +23,10 @@ def client_address(peer: str, forwarded_for: str) -> str:
     (`unknown`) stands for the peer. Without trusted proxies a peer that stands in the header is a
     claim too; all who make one share one address.
     """
+    if not forwarded_for:
+        return subscriber_of(peer)
     hops = settings.TRUSTED_PROXIES
-    if not forwarded_for or not (hops or _may_be_claimed):
+    if not (hops or _may_be_claimed):
         return subscriber_of(peer)
     # No more than what proxies may have written: clients fill the rest with what they like.
     end = forwarded_for[-_ENTRY_CHARACTERS * max(hops, 1) :]
