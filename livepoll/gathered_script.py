@@ -57,17 +57,20 @@ class GatheredScript:
         """One a call: what the script returned, or the exception."""
         try:
             answers = await self._execute(calls)
-            if any(isinstance(one, NoScriptError) for one in answers):  # Redis has restarted
-                await self._client.script_load(self._script.script)
-                answers = await self._execute(calls)
+            if any(isinstance(one, NoScriptError) for one in answers):  # the first, or Redis is new
+                answers = await self._execute(calls, by_text=True)
         except Exception as error:
             return [error] * len(calls)
         return answers
 
-    async def _execute(self, calls: list[_Call]) -> list[Any]:
+    async def _execute(self, calls: list[_Call], *, by_text: bool = False) -> list[Any]:
+        text: Any = self._script.script
         async with self._client.pipeline(transaction=False) as pipeline:
             for keys, arguments, _ in calls:
-                pipeline.evalsha(self._script.sha, len(keys), *keys, *arguments)
+                if by_text:
+                    pipeline.eval(text, len(keys), *keys, *arguments)
+                else:
+                    pipeline.evalsha(self._script.sha, len(keys), *keys, *arguments)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
             return answers
 

@@ -76,7 +76,7 @@ async def hung_redis() -> AsyncIterator[str]:
         await connection.wait_closed()
 
 
-async def test_a_redis_that_hangs_delays_a_hit_once_by_a_tenth_of_a_second(
+async def test_a_redis_that_hangs_delays_a_hit_once_by_a_quarter_of_a_second(
     hung_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = Counters(hung_redis)
