@@ -16,6 +16,8 @@ WORKERS ?= 4
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # They wait a lot as well; in the long form, whose limits are strict, one after the other.
 TWO_AT_A_TIME = $(if $(LIVEPOLL_LONG),,-n 2 --dist load)
+# The first of the two waits most of its time, and the second fills it.
+REST_OF_TESTS = $(if $(LIVEPOLL_LONG),,--jobs 2 --output-sync=target WORKERS=2)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -31,7 +33,8 @@ run: $(RUNTIME) ## Serve on this machine, SQLite and one process (PORT=8000)
 cluster: $(DEV) ## Serve with PostgreSQL, Redis and several processes (WEB_PROCESSES=2)
 	@RATE_LIMITS=$${RATE_LIMITS:-off} exec $(PY) -m deploy.cluster
 
-test: test-servers test-alone test-embedded ## Test everything, on both backends, in short form
+test: test-servers ## Test everything, on both backends, in short form
+	@$(MAKE) --no-print-directory $(REST_OF_TESTS) test-alone test-embedded
 
 test-servers: $(DEV) browser ## On PostgreSQL and Redis, with workers side by side (WORKERS=4)
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone"
