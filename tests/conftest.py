@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from hypothesis import settings as hypothesis_settings
 
+from polls.database.outages import last_write
 from tests.sizes import sized
 
 # A busy machine is no failing example.
@@ -65,6 +66,12 @@ def quick_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", _delete_rows)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_refused_write() -> None:
+    """What a test before had the database refuse leaves this process not ready for 5 s."""
+    last_write.was_stored()
 
 
 @pytest.fixture(scope="session")
