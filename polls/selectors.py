@@ -15,6 +15,7 @@ from django.db.models.expressions import Col
 from django.utils import timezone
 
 from polls.database.async_connection import AsyncConnection
+from polls.database.json_table import json_table
 from polls.errors import PollNotFound
 from polls.models import Option, Poll, Vote
 from polls.refs import PollRef, ids_and_codes, parse_ref, polls_named
@@ -99,14 +100,7 @@ def _converters() -> list[tuple[int, Col, list[Callable[..., Any]]]]:
     return found
 
 
-_KNOWN = {
-    "postgresql": """(SELECT (value ->> 0)::uuid AS id, (value ->> 1)::integer AS epoch,
-        (value ->> 2)::bigint AS version, (value ->> 3)::integer AS revision
-        FROM jsonb_array_elements(%s::jsonb)) AS known""",
-    "sqlite": """(SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS epoch,
-        json_extract(value, '$[2]') AS version, json_extract(value, '$[3]') AS revision
-        FROM json_each(%s)) AS known""",
-}[connection.vendor]
+_KNOWN = json_table("known", id="uuid", epoch="integer", version="bigint", revision="integer")
 _GET_CHANGES = f"""SELECT known.id, {", ".join(f"poll.{name}" for name in PollState._fields)}
     FROM {_KNOWN} LEFT JOIN polls_poll AS poll ON poll.id = known.id
     WHERE poll.id IS NULL OR (poll.epoch, poll.version, poll.revision)

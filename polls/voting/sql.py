@@ -13,22 +13,11 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
+from polls.database.json_table import json_table
 from polls.rules.poll import PollState
 from polls.voting.vote import StoredVote, Voter
 
 VENDOR = connection.vendor
-
-
-def _rows(**types: str) -> str:
-    """The one JSON parameter, a list of lists, as a table `given` with columns of these types."""
-    if VENDOR == "postgresql":
-        rows, column = "jsonb_array_elements(%s::jsonb)", "(value ->> {})::{} AS {}"
-    else:
-        rows, column = "json_each(%s)", "json_extract(value, '$[{0}]') AS {2}"
-    columns = ", ".join(
-        column.format(n, kind, name) for n, (name, kind) in enumerate(types.items())
-    )
-    return f"(SELECT {columns} FROM {rows}) AS given"  # noqa: S608 (names of columns)
 
 
 # On PostgreSQL one look into the index a voter: before the planner has statistics of a table that
@@ -40,10 +29,10 @@ _EARLIER = {
         ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
 }[VENDOR]
 _CURRENT_VOTES = f"""SELECT given.place, vote.seq, vote.marks, vote.cast_at, vote.replaces,
-        vote.caster FROM {_rows(voter="uuid", epoch="integer", place="integer")}
+        vote.caster FROM {json_table("given", voter="uuid", epoch="integer", place="integer")}
     {_EARLIER}"""  # noqa: S608
 _SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
-    FROM {_rows(poll_id="uuid", epoch="integer", seq="bigint")}
+    FROM {json_table("given", poll_id="uuid", epoch="integer", seq="bigint")}
     WHERE polls_vote.poll_id = given.poll_id AND polls_vote.epoch = given.epoch
         AND polls_vote.seq = given.seq"""  # noqa: S608
 _VOTE_COLUMNS = {
@@ -51,12 +40,12 @@ _VOTE_COLUMNS = {
     "is_current": "boolean", "replaces": "bigint", "caster": "uuid",
 }  # fmt: skip
 APPEND = f"""INSERT INTO polls_vote (cast_at, {", ".join(_VOTE_COLUMNS)})
-    SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {_rows(**_VOTE_COLUMNS)}"""  # noqa: S608
+    SELECT %s, {", ".join(_VOTE_COLUMNS)} FROM {json_table("given", **_VOTE_COLUMNS)}"""  # noqa: S608
 _TOTALS = {
     "version": "bigint", "voters": "bigint", "votes": "bigint", "counts": "jsonb", "stars": "jsonb",
 }  # fmt: skip
 _SAVE = f"""UPDATE polls_poll SET {", ".join(f"{name} = given.{name}" for name in _TOTALS)}
-    FROM {_rows(id="uuid", **_TOTALS)} WHERE polls_poll.id = given.id"""  # noqa: S608
+    FROM {json_table("given", id="uuid", **_TOTALS)} WHERE polls_poll.id = given.id"""  # noqa: S608
 
 
 def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
