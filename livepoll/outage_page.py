@@ -4,7 +4,6 @@ No database, no session; made once a language. Its script asks /readyz, with jit
 page again once that says 200. Below /api/ it is a problem like every other.
 """
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -41,22 +40,6 @@ def response_in_outage(request: HttpRequest, error: BaseException | None) -> Htt
         assert isinstance(refusal, errors.Overloaded)
         return outage_response(request, refusal)
     return None
-
-
-class OutagePages:
-    """Middleware: a view that the database fails is answered with 503, not 500."""
-
-    sync_capable = True
-    async_capable = False
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self._get_response(request)
-
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return response_in_outage(request, error)
 
 
 @cache

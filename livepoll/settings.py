@@ -64,7 +64,7 @@ if not SECRET_KEY:
     if not (DEBUG or EMBEDDED):
         raise ImproperlyConfigured(
             "SECRET_KEY is required when DATABASE_URL is set and DEBUG is off. Make one with: "
-            f"{MAKE_ONE}"
+            + MAKE_ONE
         )
     SECRET_KEY = embedded_secret_key(DATA_DIR / "secret_key")
 if not DEBUG and (_weakness := weakness_of(SECRET_KEY)):
@@ -195,7 +195,6 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "livepoll.middleware.Refusals",
-    "livepoll.outage_page.OutagePages",
 ]
 
 ROOT_URLCONF = "livepoll.urls"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import pytest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
 from livepoll.rate_limits import EXEMPT, LIMIT_NAMES, SAFE_METHODS, RateLimits, rates
@@ -84,7 +84,7 @@ def is_exempt(method: str, path: str) -> bool:
 
     request = HttpRequest()
     request.path = request.path_info = path
-    optional_trailing_slash(lambda _: None)(request)
+    optional_trailing_slash(lambda _: HttpResponse())(request)
     try:
         match = resolve(request.path_info)
     except Resolver404:
