@@ -15,7 +15,7 @@ from exports.csv_cells import csv_lines
 from exports.report import report_pdf
 from polls import errors
 from polls.api import schema
-from polls.api.requests import base_url, owned_poll
+from polls.api.requests import base_url, owned_poll, whole_number
 from polls.http.heavy_requests import heavy
 from polls.models import Poll
 
@@ -106,7 +106,8 @@ def _epoch(request: Request) -> int | None:
     given = request.query_params.get("epoch")
     if given is None:
         return None
-    if not (given.isdecimal() and len(given) <= 10) or int(given) > 2**31 - 1:
+    epoch = whole_number(given, 2**31 - 1)
+    if epoch is None:
         detail = "A whole number."
         raise errors.Invalid(errors=[{"field": "epoch", "code": "invalid", "detail": detail}])
-    return int(given)
+    return epoch

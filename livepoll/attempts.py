@@ -23,7 +23,7 @@ from polls.http.attempts import Attempts
 from polls.http.request import RawRequest
 from polls.refs import parse_ref
 from polls.rules.credentials import Credential, credential_of_ref
-from polls.security_events import Event, report, tag_of
+from polls.security_events import Event, poll_target, report, tag_of
 
 Answer = TypeVar("Answer")
 
@@ -43,11 +43,11 @@ class MissLimits:
         self.account = Limit("account_misses", parse(settings.RATE_ACCOUNT_MISSES))
         # One account from one address: the address of a hall has many accounts.
         self.passwords = Limit("passwords", parse(settings.RATE_PASSWORDS))
-        # Join codes of polls that an address has found: to name one again is no guess.
         # Attempts that were let in and are not decided yet, by limit and key: a burst of them must
         # not pass a check that none of them has counted in. On the event loop only.
         self.pending: Counter[tuple[str, str]] = Counter()
         self._learning = Lock()
+        # Join codes of polls that an address has found: to name one again is no guess.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def knows(self, address: str, ref: str) -> bool:
@@ -184,7 +184,7 @@ def _target(credential: Credential, poll: str, account: str) -> str:
     if account:
         return f"account:{account}"
     is_of_a_poll = credential in (Credential.VOTER_CODE, Credential.OWNER_KEY)
-    return f"poll:{parse_ref(poll) or ''}" if poll and is_of_a_poll else ""
+    return poll_target(parse_ref(poll)) if poll and is_of_a_poll else ""
 
 
 def limited_by(limit: Limit, window: Window) -> RateLimited:

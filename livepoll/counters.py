@@ -149,8 +149,9 @@ class Counters:
                 retry=Retry(NoBackoff(), 0),  # type: ignore[arg-type] # handed on to redis-py
             )
             bridge: Any = storage.bridge  # what it has of redis-py stands in no stub
+            self._client = bridge.storage
             for name in ("lua_acquire_sliding_window", "lua_sliding_window"):
-                setattr(bridge, name, GatheredScript(getattr(bridge, name), bridge.storage))
+                setattr(bridge, name, GatheredScript(getattr(bridge, name), self._client))
             self._shared = SharedWindows(storage)
         self._refused: dict[tuple[str, str], float] = {}  # until when, by time.monotonic
 
@@ -188,8 +189,7 @@ class Counters:
     async def close(self) -> None:
         """Close the connections to Redis. They are of the event loop that counted."""
         if self._shared is not None:
-            bridge: Any = self._shared.storage.bridge  # its client stands in no stub
-            await bridge.storage.aclose()
+            await self._client.aclose()
 
     def _shared_if_up(self) -> SharedWindows | None:
         """Redis, unless it rests; after a rest one request tries it, for all."""

@@ -9,6 +9,7 @@ import logging
 import time
 from enum import StrEnum
 from functools import lru_cache
+from uuid import UUID
 
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -75,6 +76,11 @@ def report(event: Event, detail: str = "", *, address: str = "", target: str = "
     logger.info(
         " ".join(f"{name}={value}" for name, value in facts.items()), extra={"facts": facts}
     )
+
+
+def poll_target(ref: UUID | str | None) -> str:
+    """How a poll is named as a target, so that guesses at it and acts on it can be put together."""
+    return f"poll:{ref or ''}"
 
 
 @lru_cache(maxsize=10_000)

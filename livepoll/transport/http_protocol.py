@@ -199,9 +199,7 @@ class BoundedHTTP(HttpToolsProtocol):
         headers = self.headers
         if len(headers) > _HEADERS or (self._head_fed and _size(headers) > _HEADER_BYTES):
             self._stop(_headers_too_large())
-        is_usual = self._hosts == 1 and not self._codings
-        is_usual = is_usual and self.parser.get_http_version() == "1.1"
-        if not is_usual and not self._is_plain_http():
+        if not self._is_plain_http():
             self._stop(_malformed("version_or_host"))
         if len(self.pipeline) >= _QUEUED:
             self._stop(_malformed("pipelining", "Too many requests at once."))

@@ -8,6 +8,7 @@ import orjson
 from livepoll.transport.metrics import REFUSED
 from polls import errors
 from polls.http.problems import PROBLEM_CONTENT_TYPE, problem_of
+from polls.security_events import Event, report
 
 logger = logging.getLogger("livepoll.refused")
 
@@ -39,8 +40,9 @@ class Refused(Exception):
 
 
 def note_refusal(reason: str, address: str) -> None:
-    """Count a refusal; one line a reason in ten seconds, however many there are."""
+    """Count and report a refusal; one line a reason in ten seconds, however many there are."""
     REFUSED.labels(reason).inc()
+    report(Event.CONNECTION_REFUSED, reason, address=address)
     now = time.monotonic()
     if now < _quiet_until.get(reason, 0.0):
         _unsaid[reason] = _unsaid.get(reason, 0) + 1

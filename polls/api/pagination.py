@@ -8,6 +8,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
 from polls import errors
+from polls.api.requests import whole_number
 
 
 class _Pages(CursorPagination):
@@ -23,13 +24,12 @@ class _Pages(CursorPagination):
         given = request.query_params.get("page_size")
         if given is None:
             return int(self.page_size or self.max_page_size)
-        if not (
-            given.isascii() and given.isdecimal() and len(given) <= 3 and 1 <= int(given) <= 100
-        ):
+        size = whole_number(given, self.max_page_size)
+        if not size:
             detail = f"A whole number from 1 to {self.max_page_size}."
             field_error = {"field": "page_size", "code": "invalid", "detail": detail}
             raise errors.Invalid(errors=[field_error])
-        return int(given)
+        return size
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """The request's cursor. Clients can forge one: a position of another kind is a 404."""
@@ -64,4 +64,4 @@ class ByNumber(_Pages):
     page_size = 100
 
     def _is_position(self, text: str) -> bool:
-        return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**31
+        return whole_number(text, 2**31 - 1) is not None

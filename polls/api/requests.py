@@ -14,7 +14,7 @@ from polls.models import Poll
 from polls.poll_json import poll_object
 from polls.refs import PollRef, parse_ref
 from polls.rules.credentials import Credential
-from polls.security_events import Event, report
+from polls.security_events import Event, poll_target, report
 from polls.selectors import PollDetails
 
 
@@ -56,13 +56,22 @@ def _report_act(request: Request, poll: Poll, address: str) -> None:
         Event.OWNER_ACTED,
         f"{request.method} {act}",
         address=address,
-        target=f"poll:{str(poll.id).upper()}",
+        target=poll_target(poll.id),
     )
 
 
 def shown(request: Request, poll: Poll | PollDetails) -> dict[str, Any]:
     details = poll if isinstance(poll, PollDetails) else selectors.details_of([poll])[0]
     return poll_object(details, base_url(request), datetime.now(UTC))
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """A number from 0 to `most` in plain digits, no more of them than `most` has; else None.
+
+    `int` alone takes other scripts' digits, and as many of them as a client likes to send.
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    return int(text) if is_number and int(text) <= most else None
 
 
 def account_of_caller(request: Request) -> int | None:

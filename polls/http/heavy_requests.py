@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from polls.errors import Overloaded
-from polls.identity.client_address import client_address
+from polls.http.caller import address_of
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -78,10 +78,7 @@ def heavy(method: Method) -> Method:
 
     @wraps(method)
     def bounded(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        address = client_address(
-            request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")
-        )
-        place = heavy_requests.take(address)
+        place = heavy_requests.take(address_of(request))
         try:
             response: HttpResponse = method(view, request, *args, **kwargs)
         except BaseException:

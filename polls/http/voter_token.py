@@ -42,7 +42,6 @@ async def mint_voter_token(scope: dict[str, Any], receive: Receive, send: Send) 
 
 
 async def _wants_cookie(request: RawRequest, receive: Receive) -> bool:
-    request.check_host()
     if not request.declared_length() and b"transfer-encoding" not in request.headers:
         return False
     body = await request.json_object(receive, LIMITS["vote_body_bytes"])

@@ -23,22 +23,19 @@ def client_address(peer: str, forwarded_for: str) -> str:
     (`unknown`) stands for the peer. Without trusted proxies a peer that stands in the header is a
     claim too; all who make one share one address.
     """
+    subscriber = subscriber_of(peer)
     if not forwarded_for:
-        return subscriber_of(peer)
+        return subscriber
     hops = settings.TRUSTED_PROXIES
     if not (hops or _may_be_claimed):
-        return subscriber_of(peer)
+        return subscriber
     # No more than what proxies may have written: clients fill the rest with what they like.
     end = forwarded_for[-_ENTRY_CHARACTERS * max(hops, 1) :]
     claimed = [entry for entry in end.split(",") if entry.strip()]
     if hops:
         found = _subscriber_in(claimed[-hops]) if len(claimed) >= hops else ""
-        return found or subscriber_of(peer)
-    return (
-        _THIS_MACHINE
-        if subscriber_of(peer) in map(_subscriber_in, claimed)
-        else (subscriber_of(peer))
-    )
+        return found or subscriber
+    return _THIS_MACHINE if subscriber in map(_subscriber_in, claimed) else subscriber
 
 
 def trust_peers() -> None:
