@@ -117,7 +117,8 @@ class PollConsumer(_BareConsumer):
             await self.accept_and_close(CloseCode.TOO_MANY)
         self.admitted = address
         self.caller = Caller(address)
-        ref = parse_ref(self.scope["url_route"]["kwargs"]["ref"])
+        named: str = self.scope["url_route"]["kwargs"]["ref"]
+        ref = parse_ref(named)
         if ref is None:
             await current_attempts.get().count(PollNotFound(), poll="")
             await self.accept_and_close(CloseCode.NO_SUCH_POLL)
@@ -133,7 +134,7 @@ class PollConsumer(_BareConsumer):
         wire.when_ended(self.base_send, self.watcher.stop)
         try:
             self.room = await self.hub.join(ref)
-            current_attempts.get().found(self.scope["url_route"]["kwargs"]["ref"])
+            current_attempts.get().found(named)
             try:
                 await self._learn(request.caller(), request.header(b"voter-code"))
                 await self._look_who_voted()
@@ -143,8 +144,7 @@ class PollConsumer(_BareConsumer):
             while self.room.is_over:  # given up as empty, or deleted, in the meantime
                 self.room = await self.hub.join(ref)
         except PollNotFound as missing:
-            ref = self.scope["url_route"]["kwargs"]["ref"]
-            await current_attempts.get().count(missing, poll=ref)
+            await current_attempts.get().count(missing, poll=named)
             await self._close(CloseCode.NO_SUCH_POLL)
             raise StopConsumer from None
         except Overloaded:

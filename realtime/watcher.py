@@ -38,23 +38,9 @@ class Watcher:
     """
 
     __slots__ = (
-        "_close",
-        "_close_code",
-        "_on_cut",
-        "_outbox",
-        "_send",
-        "_sender",
-        "_slot",
-        "_writer",
-        "base_url",
-        "direct",
-        "identity",
-        "is_cut",
-        "is_over",
-        "owned_as",
-        "seen",
-        "sending_since",
-        "voted_in",
+        "_close", "_close_code", "_on_cut", "_outbox", "_send", "_sender", "_slot", "_writer",
+        "base_url", "direct", "identity", "is_cut", "is_over", "owned_as", "seen",
+        "sending_since", "voted_in",
     )  # fmt: skip
 
     def __init__(
