@@ -19,6 +19,7 @@ from realtime import frames, metrics, wire
 from realtime.audience import Audience
 from realtime.close_codes import CloseCode
 from realtime.pacer import Pacer
+from realtime.row import Row
 from realtime.watcher import Watcher
 
 _LONGEST_TIMER_SECONDS = 3600.0
@@ -54,9 +55,10 @@ class Room:
         self._refresh = refresh
         self.is_over = False
         self.voters_known_in: PollState | None = None  # when it was last asked who voted
-        self._must_read = False
-        self._is_reading = False
-        self._pacer = Pacer(interval_seconds, self._flush)
+        self._rows: list[Row] = []
+        self._interval = interval_seconds
+        # Where results need every ballot, they are read once an interval.
+        self._reads = Pacer(interval_seconds, lambda: refresh(self))
         self._moment: datetime | None = None  # when the clock alone changes the status next
         self._timer: asyncio.TimerHandle | None = None
         self._set_timer()
@@ -78,6 +80,7 @@ class Room:
     def add(self, watcher: Watcher) -> None:
         """Send the snapshot, then all that is newer."""
         self.watchers.add(watcher)
+        self._seat(watcher)
         self._audience.count_here(self.id, len(self.watchers))
         results = self._encoded() if self.may_see(watcher) else None
         watcher.seen = results
@@ -89,6 +92,12 @@ class Room:
     def remove(self, watcher: Watcher) -> None:
         """The socket has gone."""
         self.watchers.discard(watcher)
+        row = next((row for row in self._rows if watcher in row.watchers), None)
+        if row is not None:
+            row.watchers.discard(watcher)
+            if not row.watchers:
+                row.stop()
+                self._rows.remove(row)
         self._audience.count_here(self.id, len(self.watchers))
 
     def show_to(self, watcher: Watcher) -> None:
@@ -127,10 +136,10 @@ class Room:
             self._refresh(self)
             return
         if kind_of(state.kind).needs_ballots:
-            self._must_read = True
+            self._reads.nudge()
         else:
             self.state, self._results = state, None
-        self._pacer.nudge()
+            self._nudge()
 
     def is_due(self, now: datetime) -> bool:
         """Whether the clock has changed the status and that was not read yet."""
@@ -152,11 +161,8 @@ class Room:
         if poll_changed:
             self._send_poll()
         self._set_timer()
-        if self._is_reading:  # for a flush, which the pacer has let through already
-            self._is_reading = False
-            self._send_results()
-        elif poll_changed or state.order > known.order:
-            self._pacer.nudge()
+        if poll_changed or state.order > known.order:
+            self._nudge()
 
     def end(self) -> None:
         """The poll was deleted: say so and close every socket."""
@@ -166,7 +172,9 @@ class Room:
 
     def stop(self) -> None:
         self.is_over = True
-        self._pacer.stop()
+        self._reads.stop()
+        for row in self._rows:
+            row.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -181,22 +189,26 @@ class Room:
                 watcher.seen = None  # what was laid out for it may be of another state
             watcher.post(frame)
 
-    def _flush(self) -> None:
-        if self._must_read:
-            self._must_read = False
-            self._is_reading = True
-            self._refresh(self)  # comes back through `update`, with the results
-        else:
-            self._send_results()
+    def _seat(self, watcher: Watcher) -> None:
+        """Give it a place in the first row that has one."""
+        row = next((row for row in reversed(self._rows) if not row.is_full), None)
+        if row is None:
+            row = Row(len(self._rows), self._interval, self._send_results)
+            self._rows.append(row)
+        row.watchers.add(watcher)
 
-    def _send_results(self) -> None:
-        """Lay the newest tally in the slot of each watcher that may see it and has not."""
+    def _nudge(self) -> None:
+        for row in self._rows:
+            row.nudge()
+
+    def _send_results(self, watchers: set[Watcher]) -> None:
+        """Lay the newest tally in the slot of each of these that may see it and has not."""
         body = self._encoded()
         is_public = self.state.results_visibility == Visibility.ALWAYS
         frame = frames.results(body, self.watching)
         encoded = wire.encode(frame)
         handed = skipped = 0
-        for watcher in self.watchers:
+        for watcher in watchers:
             if watcher.seen != body and (is_public or self.may_see(watcher)):
                 watcher.seen = body
                 handed += 1

@@ -14,14 +14,20 @@ INTERVAL = 0.1
 SLACK = 1e-6
 
 
-def beats(nudges: list[float], *, interval: float = INTERVAL) -> list[tuple[float, int]]:
+def beats(
+    nudges: list[float], *, interval: float = INTERVAL, start_after: float = 0.0
+) -> list[tuple[float, int]]:
     """When the pacer let something through, and how many nudges had come by then."""
 
     async def play() -> list[tuple[float, int]]:
         loop = asyncio.get_running_loop()
         sent: list[tuple[float, int]] = []
         come = 0
-        pacer = Pacer(interval, lambda: sent.append((loop.time(), come)))
+        pacer = Pacer(
+            interval,
+            lambda: sent.append((loop.time(), come)),
+            start_after_seconds=start_after,
+        )
         for at in sorted(nudges):
             await asyncio.sleep(at - loop.time())
             come += 1
@@ -87,3 +93,13 @@ def test_it_rests_when_an_interval_passes_with_nothing_new() -> None:
         return rests
 
     assert run_on_fake_clock(play()) == [0.2]
+
+
+def test_one_that_starts_later_keeps_the_interval_and_the_last() -> None:
+    sent = beats([1.0, 1.01, 1.05, 1.2, 5.0], start_after=0.03)
+    assert [(round(at, 3), come) for at, come in sent] == [
+        (1.03, 2),
+        (1.13, 3),
+        (1.23, 4),
+        (5.03, 5),
+    ]

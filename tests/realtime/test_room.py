@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from polls.rules.poll import PollState
 from realtime.audience import Audience
 from realtime.room import Room
+from realtime.row import SEATS
 from tests.realtime.factories import FakeClient, make_reading, make_state
 from tests.realtime.fake_clock import run_on_fake_clock
 from tests.sizes import sized
@@ -75,6 +77,48 @@ def test_a_change_goes_out_at_once_then_at_most_every_interval_and_the_last_alwa
         assert shown[-1] == 100
         assert len(shown) == 6
         assert all(b - a > INTERVAL - 1e-6 for a, b in pairwise(times))
+
+    play(scene)
+
+
+def test_sockets_of_a_large_room_are_served_in_turns_each_with_the_newest_tally() -> None:
+    async def scene(room: Room, _: Refreshes) -> None:
+        clients = [FakeClient() for _ in range(3 * SEATS)]
+        for client in clients:
+            room.add(client.watcher)
+        await asyncio.sleep(1)
+        for version in range(1, 3001):
+            room.take_tally(make_state(version=version))
+            await asyncio.sleep(0.0005)
+        await asyncio.sleep(1)
+        turns = Counter(at for client in clients for at in client.got_at[1:])
+        assert max(turns.values()) <= SEATS
+        for client in clients:
+            shown, times = versions(client)[1:], client.got_at[1:]
+            assert times[0] < 1.0 + INTERVAL
+            assert shown[-1] == 3000
+            assert all(b - a > INTERVAL - 1e-6 for a, b in pairwise(times))
+            # What is written is as new as the moment, not as the first socket's frame.
+            waits = [at - (1.0 + 0.0005 * (version - 1))
+                     for at, version in zip(times, shown, strict=True)]  # fmt: skip
+            assert max(waits[:-1]) < 0.0005 + 1e-6
+
+    play(scene)
+
+
+def test_those_that_stay_follow_when_others_of_a_large_room_leave() -> None:
+    async def scene(room: Room, _: Refreshes) -> None:
+        clients = [FakeClient() for _ in range(2 * SEATS + 1)]
+        for client in clients:
+            room.add(client.watcher)
+        for client in clients[: SEATS + 5]:
+            room.remove(client.watcher)
+        newcomer = FakeClient()
+        room.add(newcomer.watcher)
+        room.take_tally(make_state(version=9))
+        await asyncio.sleep(1)
+        assert all(versions(client)[-1] == 0 for client in clients[: SEATS + 5])
+        assert all(versions(client)[-1] == 9 for client in [*clients[SEATS + 5 :], newcomer])
 
     play(scene)
 
