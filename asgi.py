@@ -1,9 +1,9 @@
 """The application's wiring: which endpoint serves which path.
 
 Every HTTP request passes the request guard, then the rate limits. `POST …/votes/`,
-`GET …/results/` and `POST …/voters/` go to raw ASGI endpoints (`polls.http`), probes to
-`livepoll.health` and `livepoll.metrics`, everything else to Django; sockets go to the poll
-consumer.
+`GET …/results/` and `POST …/voters/` go to raw ASGI endpoints (`polls.http`), what a crowd reads
+(pages, poll objects) to `livepoll.hot_responses`, probes to `livepoll.health` and
+`livepoll.metrics`, everything else to Django; sockets go to the poll consumer.
 """
 
 import os
@@ -22,6 +22,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from livepoll.django_endpoint import django_endpoint  # noqa: E402
 from livepoll.health import healthz, readyz  # noqa: E402
+from livepoll.hot_responses import HotResponses, place_of  # noqa: E402
 from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import Application, RateLimits  # noqa: E402
@@ -63,12 +64,15 @@ def http_application(limits: RateLimits) -> Application:
         for place, (endpoint, rate) in RAW_ENDPOINTS.items()
     }
     everything_else = with_request_ids(guarded(limits.django(django_or_probe)))
+    hot = guarded(limits.raw(HotResponses(django_endpoint), None))
 
     def serve(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
         running_hub()  # without it, what this process writes would wait for the channel layer
         match = _RAW_PATH.fullmatch(scope["path"])
         raw_endpoint = match and raw_endpoints.get((scope["method"], match[1] or match[2]))
-        return (raw_endpoint or everything_else)(scope, receive, send)
+        if raw_endpoint is None:
+            raw_endpoint = hot if place_of(scope) else everything_else
+        return raw_endpoint(scope, receive, send)
 
     return serve
 

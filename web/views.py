@@ -56,7 +56,12 @@ def _poll(code: str) -> Any:
     return poll
 
 
+# Kept by the browser alone, and asked for anew each time: the ETag makes that cheap.
+_asked_for_anew = cache_control(private=True, no_cache=True)
+
+
 @require_safe
+@_asked_for_anew
 @gzip_page
 def start(request: HttpRequest) -> HttpResponse:
     # Of the open polls' kinds only what they share is known here.
@@ -71,6 +76,7 @@ def new(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@_asked_for_anew
 @gzip_page
 def vote(request: HttpRequest, code: str) -> HttpResponse:
     poll = _poll(code)
@@ -79,6 +85,7 @@ def vote(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_safe
+@_asked_for_anew
 @gzip_page
 @xframe_options_exempt
 def live(request: HttpRequest, code: str) -> HttpResponse:

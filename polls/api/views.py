@@ -31,6 +31,7 @@ from polls.api.serializers import (
 )
 from polls.http.attempts import current_attempts
 from polls.http.caller import caller_of
+from polls.http.response import ASKED_FOR_ANEW
 from polls.http.results import hidden, show_results
 from polls.http.vote import cast_vote, vote_object
 from polls.http.voter_token import mint_voter_token
@@ -113,7 +114,9 @@ class PollView(APIView):
     def get(self, request: Request, ref: str) -> Response:
         details = selectors.get_details(ref)
         current_attempts.get().found(ref)
-        return Response(shown(request, details))
+        # The same for all, so a client may keep it; what came with credentials it keeps not.
+        kept = {} if "Authorization" in request.headers else {"Cache-Control": ASKED_FOR_ANEW}
+        return Response(shown(request, details), headers=kept)
 
     @endpoint(
         "Edit a poll (owner)",

@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-_SCOPE_KEY = "livepoll.request"
+SCOPE_KEY = "livepoll.request"
 _COOKIE_NAME = COOKIE_NAME.encode()  # which ends every name of the cookie
 
 
@@ -54,9 +54,9 @@ class RawRequest:
     @classmethod
     def of(cls, scope: dict[str, Any]) -> "RawRequest":
         """The request of this scope; made once, and shared by guard, limits and endpoint."""
-        request: RawRequest | None = scope.get(_SCOPE_KEY)
+        request: RawRequest | None = scope.get(SCOPE_KEY)
         if request is None:
-            request = scope[_SCOPE_KEY] = cls(scope)
+            request = scope[SCOPE_KEY] = cls(scope)
         return request
 
     def header(self, name: bytes) -> str:
@@ -64,9 +64,10 @@ class RawRequest:
 
     @property
     def poll_ref(self) -> str:
-        """The `ref` in /api/v1/polls/{ref}/…, or ""."""
+        """The `ref` in /api/v1/polls/{ref}/… and in /p/{ref}/…, or ""."""
         parts = self.path.split("/", 5)
-        return parts[4] if len(parts) > 4 else ""
+        place = 2 if parts[1:2] == ["p"] else 4
+        return parts[place] if len(parts) > place else ""
 
     @property
     def is_secure(self) -> bool:

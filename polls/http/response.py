@@ -9,7 +9,7 @@ that is not plainly ready gets the server's own `send` (docs/decisions/answers-i
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -36,6 +36,8 @@ _CORS_HEADERS: tuple[Header, ...] = (
 # The Cache-Control of what depends on the caller; a cache that keeps such a response all the same
 # has to keep it apart.
 PERSONAL = b"no-store"
+# Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
+ASKED_FOR_ANEW = "private, no-cache"
 VARIES_BY_CALLER: Header = (b"vary", b"authorization, cookie, voter-code, idempotency-key")
 
 
@@ -55,8 +57,20 @@ def response_headers(request: RawRequest) -> list[Header]:
     return headers
 
 
+class Standing(NamedTuple):
+    """Headers that many responses have, and the same as bytes: by `standing_headers`."""
+
+    headers: list[Header]
+    encoded: bytes
+
+
+def standing_headers(headers: list[Header]) -> Standing:
+    """No value may be a client's own unchecked text: nothing searches it for line ends."""
+    return Standing(headers, _encode_headers(headers))
+
+
 @lru_cache(maxsize=100)
-def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[Header], bytes]:
+def _json_headers(content_type: bytes, cache_control: bytes) -> Standing:
     headers = [
         (b"content-type", content_type),
         (b"cache-control", cache_control),
@@ -64,7 +78,7 @@ def _standing_headers(content_type: bytes, cache_control: bytes) -> tuple[list[H
     ]
     if cache_control == PERSONAL:
         headers.append(VARIES_BY_CALLER)
-    return headers, _encode_headers(headers)
+    return standing_headers(headers)
 
 
 async def respond(
@@ -83,14 +97,35 @@ async def respond(
         at_once: do not wait for the end of this turn of the loop; for responses that were all
             made before the first of them is written.
     """
-    standing, encoded = _standing_headers(content_type, cache_control)
+    standing = _json_headers(content_type, cache_control)
+    await respond_with(send, status, body, standing, headers, at_once=at_once)
+
+
+async def respond_with(
+    send: Send,
+    status: int,
+    body: bytes,
+    standing: Standing,
+    headers: list[Header],
+    *,
+    at_once: bool = False,
+) -> None:
+    """The same with the headers that are given, and Content-Length."""
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if await _write_response(send, status, encoded, headers, body, at_once=at_once):
+    if await _write_response(send, status, standing.encoded, headers, body, at_once=at_once):
         return
-    start = {"type": "http.response.start", "status": status, "headers": [*standing, *headers]}
-    await send(start)
+    all_headers = [*standing.headers, *headers]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def matches_tag(if_none_match: str, tag: str) -> bool:
+    """Whether a client has what this ETag stands for, by its If-None-Match."""
+    if not if_none_match:
+        return False
+    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tag in known or "*" in known
 
 
 async def refuse(

@@ -9,16 +9,20 @@ from polls import errors
 from polls.http.caller import Caller
 from polls.http.problems import as_poll_error
 from polls.http.request import RawRequest, Receive, Send
-from polls.http.response import PERSONAL, refuse, respond, response_headers
+from polls.http.response import (
+    ASKED_FOR_ANEW,
+    PERSONAL,
+    matches_tag,
+    refuse,
+    respond,
+    response_headers,
+)
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
 from polls.results.cache import with_as_of
 from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.credentials import Credential
 from polls.rules.poll import Visibility, may_see_results
-
-# Kept by the client alone, and asked for anew each time: the ETag makes that cheap.
-_CACHE_CONTROL = b"private, no-cache"
 
 
 async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -35,8 +39,8 @@ async def show_results(scope: dict[str, Any], receive: Receive, send: Send) -> N
     tag = reading.tag
     headers.append((b"etag", tag))
     is_public = reading.state.results_visibility == Visibility.ALWAYS
-    cache_control = _CACHE_CONTROL if is_public else PERSONAL
-    if b"if-none-match" in request.headers and _matches(
+    cache_control = ASKED_FOR_ANEW.encode() if is_public else PERSONAL
+    if b"if-none-match" in request.headers and matches_tag(
         request.header(b"if-none-match"), tag.decode()
     ):
         await respond(send, 304, b"", headers, cache_control=cache_control)
@@ -81,10 +85,3 @@ def hidden(caller: Caller, reading: Reading) -> errors.ResultsHidden:
     if caller.owner_key:
         return errors.ResultsHidden(missed=Credential.OWNER_KEY)
     return errors.ResultsHidden(missed=Credential.VOTER_CODE if reading.is_unknown_code else None)
-
-
-def _matches(if_none_match: str, tag: str) -> bool:
-    if not if_none_match:
-        return False
-    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
-    return tag in known or "*" in known

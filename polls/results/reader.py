@@ -110,14 +110,16 @@ def _tag_of(state: PollState, status: Status) -> bytes:
     return f'"{state.epoch}-{state.version}-{state.revision}-{status.value}"'.encode()
 
 
-def _at_hand(state: PollState, now: datetime) -> Reading | None:
-    """A state just read, with its results; None where it is to be sealed first, and where this
-    process has not its results. No I/O."""
+def _at_hand(state: PollState, now: datetime, *, results: bool) -> Reading | None:
+    """A state just read, with its results if they are asked for; None where it is to be sealed
+    first, and where this process has not its results. No I/O."""
     status = state.status_at(now)
-    results = _results_cache.held(state, status)
-    if results is None or state.needs_sealing(now):
+    if state.needs_sealing(now):
         return None
-    return Reading(state, status, results, tag=_tag_of(state, status))
+    if not results:
+        return Reading(state, status)
+    held = _results_cache.held(state, status)
+    return None if held is None else Reading(state, status, held, tag=_tag_of(state, status))
 
 
 def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState]:
@@ -193,10 +195,13 @@ async def _answer_at_hand(
     states = selectors.by_ref(await selectors.fetch_states(loop_connection, refs))
     now = datetime.now(UTC)
     answers = {
-        ref: _at_hand(states[ref], now) if ref in states else errors.PollNotFound() for ref in refs
+        query: _at_hand(states[query.ref], now, results=query.results)
+        if query.ref in states
+        else errors.PollNotFound()
+        for query in {pending.item for pending in batch}
     }
-    settle((one, answer) for one in batch if (answer := answers[one.item.ref]) is not None)
-    return [one for one in batch if answers[one.item.ref] is None]
+    settle((one, answer) for one in batch if (answer := answers[one.item]) is not None)
+    return [one for one in batch if answers[one.item] is None]
 
 
 class Reader(Batches[PollQuery | WatchedPolls, Any]):
@@ -214,7 +219,7 @@ class Reader(Batches[PollQuery | WatchedPolls, Any]):
         Raises (when awaited):
             PollNotFound, Overloaded
         """
-        return self.ask(query, by_loop=query == PollQuery(query.ref, results=True))
+        return self.ask(query, by_loop=query.identity is None and not query.details)
 
     def read_changes(self, known: Sequence[PollState]) -> "asyncio.Future[Changes]":
         """What differs in the database from these states: one query in the thread, some 5 us a
