@@ -2,8 +2,9 @@
 
 Every HTTP request passes the request guard, then the rate limits. `POST …/votes/`,
 `GET …/results/` and `POST …/voters/` go to raw ASGI endpoints (`polls.http`), what a crowd reads
-(pages, poll objects) to `livepoll.hot_responses`, probes to `livepoll.health` and
-`livepoll.metrics`, everything else to Django; sockets go to the poll consumer.
+(pages, poll objects) to `livepoll.hot_responses`, files to `livepoll.static_files`, probes to
+`livepoll.health` and `livepoll.metrics`, everything else to Django; sockets go to the poll's
+consumer.
 """
 
 import os
@@ -27,6 +28,7 @@ from livepoll.lifespan import lifespan  # noqa: E402
 from livepoll.metrics import metrics  # noqa: E402
 from livepoll.rate_limits import Application, RateLimits  # noqa: E402
 from livepoll.request_guard import guarded, guarded_socket  # noqa: E402
+from livepoll.static_files import StaticFiles, is_static  # noqa: E402
 from livepoll.transport.http_protocol import BoundedHTTP  # noqa: E402
 from polls.http.request_ids import with_request_ids  # noqa: E402
 from polls.http.results import show_results  # noqa: E402
@@ -65,13 +67,16 @@ def http_application(limits: RateLimits) -> Application:
     }
     everything_else = with_request_ids(guarded(limits.django(django_or_probe)))
     hot = guarded(limits.raw(HotResponses(django_endpoint), None))
+    static = guarded(StaticFiles(django_endpoint))
 
     def serve(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
         running_hub()  # without it, what this process writes would wait for the channel layer
         match = _RAW_PATH.fullmatch(scope["path"])
         raw_endpoint = match and raw_endpoints.get((scope["method"], match[1] or match[2]))
         if raw_endpoint is None:
-            raw_endpoint = hot if place_of(scope) else everything_else
+            raw_endpoint = (
+                static if is_static(scope) else hot if place_of(scope) else everything_else
+            )
         return raw_endpoint(scope, receive, send)
 
     return serve

@@ -23,6 +23,7 @@ PARTS = {
     "latency": "from a vote's first byte to the screens",
     "sockets": "connects/s, memory and idle cost of 10,000 screens",
     "rooms": "what thousands of polls cost that one screen each watches, without votes",
+    "arrival": "thousands of phones at once: page, files, socket, vote; beside plain",
     "storm": "a restart under 5,000 screens",
     "reads": "results requests/s, beside a bare echo",
     "ranked": "ranked polls: votes/s and the cost of a live count",

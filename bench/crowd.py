@@ -36,6 +36,7 @@ class Endpoint:
         marker: what stands before the version in a frame.
         also: ports of further processes of the same site; screens take turns.
         paths: instead of `path`, one for each screen.
+        has_one_address: all screens share one, as behind a hall's Wi-Fi.
     """
 
     port: int
@@ -44,6 +45,7 @@ class Endpoint:
     marker: bytes = b'"version":'
     also: tuple[int, ...] = ()
     paths: tuple[str, ...] = ()
+    has_one_address: bool = False
 
     def handshake(self, index: int) -> bytes:
         """The request of the `index`th screen."""
@@ -115,8 +117,9 @@ class Crowd:
         # number, took the next socket of that number with it.
         ports = (self.endpoint.port, *self.endpoint.also)
         screen.handshake = self.endpoint.handshake(index)
+        source = None if self.endpoint.has_one_address else (_source(), 0)
         await self._loop.create_connection(
-            lambda: screen, "127.0.0.1", ports[index % len(ports)], local_addr=(_source(), 0)
+            lambda: screen, "127.0.0.1", ports[index % len(ports)], local_addr=source
         )
         await screen.live
 

@@ -14,6 +14,7 @@ _ECHO = "reads/bare ASGI echo/requests/s"
 _SCREEN = "vote to screen/livepoll, 5,000 screens, 1,000 votes/s/p99"
 _ROOMS = "rooms/livepoll, uvicorn"
 _STORM = "storm/livepoll, restart under 5,000 screens/all live and right"
+_ARRIVAL = "arrival/livepoll, {}, 5,000 phones/"
 _MEMORY = "memory/livepoll, 360,000 votes/last over first quarter"
 
 TARGETS = [
@@ -54,6 +55,14 @@ TARGETS = [
     *(Target(f"{rooms} quiet rooms, {of}, % of a core",
              f"{_ROOMS}, {rooms} rooms/{of} at rest", limit, is_ceiling=True)
       for rooms, limit in (("2,000", 4), ("20,000", 15)) for of in ("web process", "Redis")),
+    *(Target(f"{what} of 5,000 phones, {short}", _ARRIVAL.format(site) + figure, limit,
+             is_ceiling=True)
+      for site, short in (("uvicorn", "PostgreSQL"), ("embedded default", "SQLite"))
+      for what, figure, limit in (
+          ("Votes, s,", "until the last has voted", 8),
+          ("Screens, s,", "last vote to every screen", 1),
+          ("Errors", "errors", 0),
+      )),
     Target("Right after a restart, s", _STORM, 10, is_ceiling=True),
     Target("Reads beside echo", "reads/results/requests/s", 0.5, _ECHO),
     Target("Memory over an hour of votes", _MEMORY, 1.05, is_ceiling=True),

@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         if self._rest:
             data = self._rest + data
         head = data.find(b"\r\n\r\n")
-        if head < 0 or not self._is_whole(data, head):
+        if head < 0 or not is_whole(data, head):
             self._rest = data
             return
         self._rest = b""
@@ -230,12 +230,14 @@ class Connection(asyncio.Protocol):
             number = int(data[at:stop])
         self._load.answered(self, int(data[9:12]), number)
 
-    def _is_whole(self, data: bytes, head: int) -> bool:
-        for name in (b"content-length:", b"Content-Length:"):
-            at = data.find(name, 0, head)
-            if at >= 0:
-                stop = data.find(b"\r\n", at)
-                return len(data) - head - 4 >= int(data[at + len(name) : stop])
-        if data[9:12] == b"304":
-            return True
-        return data.endswith(b"0\r\n\r\n")  # chunked
+
+def is_whole(data: bytes, head: int) -> bool:
+    """Whether the answer whose head ends at `head` is all there."""
+    for name in (b"content-length:", b"Content-Length:"):
+        at = data.find(name, 0, head)
+        if at >= 0:
+            stop = data.find(b"\r\n", at)
+            return len(data) - head - 4 >= int(data[at + len(name) : stop])
+    if data[9:12] == b"304":
+        return True
+    return data.endswith(b"0\r\n\r\n")  # chunked

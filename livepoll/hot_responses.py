@@ -12,7 +12,7 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from django.conf import settings
 from django.http.cookie import parse_cookie
 from django.utils.translation import get_language_from_request
 
+from livepoll.django_request import Application, ask_django, get_scope
 from livepoll.kept_response import KeptResponse
 from polls import errors
 from polls.http import request_ids
@@ -33,8 +34,6 @@ from polls.refs import parse_ref
 from polls.results.reader import PollQuery, Reading, reader
 
 logger = logging.getLogger(__name__)
-
-Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 _MOST_KEPT_BYTES = 32_000_000
 _LONGEST_QUERY = 300
@@ -242,7 +241,7 @@ class HotResponses:
     async def _made(self, asked: Asked, reading: Reading | None) -> KeptResponse | None:
         """None: it is not 200, so each client is to get its own."""
         try:
-            status, headers, body = await _ask_django(self._django, _scope_for(asked, reading))
+            status, headers, body = await ask_django(self._django, _scope_for(asked, reading))
         except Exception:
             logger.exception("a response that is to be kept cannot be made")
             return None
@@ -306,42 +305,4 @@ def _scope_for(asked: Asked, reading: Reading | None) -> dict[str, Any]:
     headers = [(b"host", asked.host), (b"accept-language", asked.language.encode())]
     if asked.origin:
         headers.append((b"origin", asked.origin))
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "GET",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": asked.query,
-        "scheme": "https" if asked.is_secure else "http",
-        "headers": headers,
-        "client": None,
-        "server": None,
-        request_ids.SCOPE_KEY: request_ids.current_request_id.get(),
-    }
-
-
-async def _ask_django(
-    django: Application, scope: dict[str, Any]
-) -> tuple[int, list[Header], bytes]:
-    """Status, headers and body."""
-    start: dict[str, Any] = {}
-    body = bytearray()
-    has_request = False
-
-    async def receive() -> dict[str, Any]:
-        nonlocal has_request
-        if has_request:  # its client never leaves
-            await asyncio.get_running_loop().create_future()
-        has_request = True
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            start.update(message)
-        else:
-            body.extend(message.get("body", b""))
-
-    await django(scope, receive, send)
-    return start["status"], start["headers"], bytes(body)
+    return get_scope(path, query=asked.query, is_secure=asked.is_secure, headers=headers)

@@ -30,6 +30,10 @@ CASES = {
     },
     "sockets": {"livepoll, uvicorn", "livepoll, embedded default"},
     "rooms": {"livepoll, uvicorn, 20 rooms"},
+    "arrival": {
+        "livepoll, uvicorn, 10 phones", "livepoll, embedded default, 10 phones",
+        "plain, daphne, 3 phones",
+    },
     "storm": {"livepoll, restart under 20 screens"},
     "reads": {"results", "results, If-None-Match", "bare ASGI echo"},
     "ranked": {

@@ -1,0 +1,93 @@
+"""Static files from memory: what WhiteNoise says, asked once a file."""
+
+from typing import Any
+
+import pytest
+
+from livepoll.django_endpoint import django_endpoint
+from livepoll.static_files import LARGEST_KEPT_BYTES, StaticFiles
+from polls.http.request_ids import with_request_ids
+from tests.polls.conftest import site
+from tests.polls.people import Person, Site
+
+__all__ = ["site"]
+
+SCRIPT, STYLE, FONT = (
+    f"/static/web/{name}" for name in ("js/live.js", "css/base.css", "font/figtree.woff2")
+)
+# What only files from memory have, and what follows the clock.
+OWN = ("x-request-id", "etag", "last-modified", "date")
+
+
+class Counted:
+    """An application that notes the paths it was asked for."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        self.paths.append(scope["path"])
+        await django_endpoint(scope, receive, send)
+
+
+@pytest.fixture
+def django() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def visitor(site: Site, django: Counted) -> Person:
+    return site.person(StaticFiles(django))
+
+
+def test_each_file_is_as_whitenoise_sends_it(site: Site, visitor: Person) -> None:
+    ordinary = site.person(with_request_ids(django_endpoint))
+    for path in (SCRIPT, STYLE, FONT, f"{SCRIPT}?x=1", "/static/web/js/none.js", "/static/"):
+        for method in ("GET", "HEAD"):
+            for encoding in ("identity", "gzip"):
+                kept, own = (
+                    one.request(method, path, headers={"Accept-Encoding": encoding})
+                    for one in (visitor, ordinary)
+                )
+                assert kept.status_code == own.status_code, path
+                if method == "GET":
+                    assert kept.content == own.content, path
+                differ = OWN if kept.status_code != 200 else (*OWN, "content-length")
+                assert {k: v for k, v in kept.headers.items() if k not in differ} == {
+                    k: v for k, v in own.headers.items() if k not in differ
+                }, path
+
+
+def test_a_file_is_asked_for_once(visitor: Person, django: Counted) -> None:
+    for _ in range(3):
+        assert visitor.get(SCRIPT).status_code == 200
+    assert visitor.get(STYLE).status_code == 200
+    assert django.paths == [SCRIPT, STYLE]
+
+
+def test_what_is_not_there_is_asked_for_each_time(visitor: Person, django: Counted) -> None:
+    for _ in range(2):
+        assert visitor.get("/static/web/js/none.js").status_code == 404
+    assert len(django.paths) >= 2
+
+
+def test_it_is_compressed_and_304_to_who_has_it(visitor: Person) -> None:
+    whole = visitor.get(SCRIPT, headers={"Accept-Encoding": "identity"}).content
+    for encoding in ("gzip", "br"):
+        answer = visitor.get(SCRIPT, headers={"Accept-Encoding": encoding})
+        assert answer.headers["content-encoding"] == encoding
+        assert int(answer.headers["content-length"]) < len(whole)
+        assert answer.content == whole  # httpx decompresses
+        again = visitor.get(
+            SCRIPT, headers={"Accept-Encoding": encoding, "If-None-Match": answer.headers["etag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_range_and_a_large_file_are_whitenoises_own(visitor: Person, django: Counted) -> None:
+    part = visitor.get(SCRIPT, headers={"Range": "bytes=0-9", "Accept-Encoding": "identity"})
+    assert (part.status_code, len(part.content)) == (206, 10)
+    large = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+    for _ in range(2):
+        assert len(visitor.get(large).content) > LARGEST_KEPT_BYTES
+    assert django.paths.count(large) >= 2
