@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import count
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from polls.identity.keys import derive_key
 from polls.rules.poll import CAST_BY_TOKEN, Derivation, PollState, VoterPolicy
 
 _DEVICE_ID_BYTES = 16
+_REPEATED_FROM_BEFORE = timedelta(days=1)
 
 
 def _tag(mac: hmac.HMAC, device: str) -> str:
@@ -119,6 +121,13 @@ def is_from_before(token: str) -> bool:
         hmac.compare_digest(_tag(mac, device).encode(), tag.encode())
         for mac in macs[len(macs) // 2 :]
     )
+
+
+def may_repeat_from_before(token: str | None, cast_at: datetime, now: datetime) -> bool:
+    """Whether a vote from before, of which it is not known what token cast it, is shown again to
+    who casts the same with this token: the answer to a vote just before an upgrade may have been
+    lost."""
+    return now - cast_at < _REPEATED_FROM_BEFORE and token is not None and is_from_before(token)
 
 
 def voter_key(state: PollState, identity: Identity, slot: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from polls import errors
-from polls.identity.voters import Identity
+from polls.identity.voters import Identity, caster_key, voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import Marks
 from polls.rules.deciding import Verdict
@@ -29,6 +29,16 @@ class Voter(NamedTuple):
     epoch: int
     key: str
     caster: str | None = None
+
+    @classmethod
+    def of(cls, state: PollState, identity: Identity, slot: str = "") -> "Voter":
+        """Who votes in this poll.
+
+        Raises:
+            VoterRequired: the policy asks for what the request did not bring.
+        """
+        key = voter_key(state, identity, slot)
+        return cls(state.id, state.epoch, key, caster_key(state, key, identity))
 
 
 class StoredVote(NamedTuple):
