@@ -102,6 +102,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
         )
         for one in asked
         if (state := states.get(one.ref))
+        and (not one.details or state.id in details)  # else it was deleted meanwhile
     }
     return [readings.get(query) or errors.PollNotFound() for query in queries]
 
