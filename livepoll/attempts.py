@@ -134,14 +134,15 @@ class CountedAttempts(Attempts):
         self._report(credential, target)
         if not self._limits.is_on:
             return error
-        over: PollError | None = None
         for limit, key in self._counted(credential, target):
             if not await self._limits.counters.hit(limit, key):
-                over = over or await self._over(limit, key, error)
-        return over or error
+                return await self._over(limit, key, error)
+        return error
 
     def _counted(self, credential: Credential, target: str) -> Iterator[tuple[Limit, str]]:
-        """The limits under which a miss counts, and by what."""
+        """The limits under which a miss counts, and by what; the address's own first. Beyond one of
+        them the miss counts under no other: an address that is over spends no target's limit, and
+        makes no windows by aiming at ever new targets."""
         limits = self._limits
         yield limits.guesses if credential.is_guessable else limits.forgeries, self._address
         if credential is Credential.PASSWORD:

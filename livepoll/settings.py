@@ -380,6 +380,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["polls.api.parsers.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_METADATA_CLASS": "polls.api.metadata.EndpointMetadata",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "polls.http.problems.problem_for_exception",
     "UNAUTHENTICATED_USER": None,

@@ -20,7 +20,9 @@ from django.conf import settings
 from polls.errors import (
     InvalidToken,
     InvalidVoterCode,
+    Malformed,
     NotOwner,
+    OriginNotAllowed,
     Overloaded,
     PollError,
     PollNotFound,
@@ -28,7 +30,7 @@ from polls.errors import (
 )
 from polls.http.attempts import current_attempts
 from polls.http.caller import Caller, read_caller
-from polls.http.origins import is_allowed_origin
+from polls.http.origins import check_host_and_origin
 from polls.http.request import RawRequest
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
@@ -109,7 +111,9 @@ class PollConsumer(_BareConsumer):
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         request = RawRequest(self.scope)
-        if not is_allowed_origin(request):
+        try:
+            check_host_and_origin(request)
+        except (Malformed, OriginNotAllowed):
             await self.accept_and_close(CloseCode.NOT_ALLOWED)
         address = request.address
         self.hub = running_hub()

@@ -1,12 +1,13 @@
-"""Uvicorn's WebSocket connection with bounds: control frames, fragments, what waits unread.
+"""Uvicorn's WebSocket connection with bounds: control frames, fragments, what waits unread, and the
+time that a message has to come whole.
 
 Pings and pongs never reach ASGI, so they are counted here, and no pong is written to a client
 that does not read. `realtime.consumers` counts what reaches it.
 """
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
 
 from django.conf import settings
 from uvicorn.protocols.utils import ClientDisconnected
@@ -14,6 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode as StandardCode
 from websockets.frames import Frame
+from websockets.streams import StreamReader
 
 from polls.rules.limits import LIMITS
 from realtime import metrics
@@ -27,18 +29,44 @@ _FAREWELL_SECONDS = 5.0
 _PONG = b"\x8a"
 
 
+class Timed(Protocol):
+    """What sees to it that a client finishes what it began."""
+
+    waiting_since: float  # by the event loop's clock; 0 while nothing is under way
+
+
+class _NotingReader(StreamReader):
+    """The library's, which notes whether the parser is between two frames."""
+
+    is_between = True
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        self.is_between = True
+        has_ended = yield from super().at_eof()
+        self.is_between = False
+        return has_ended
+
+
 class BoundedSocket(WebSocketsSansIOProtocol):
     """One WebSocket connection. All methods on the event loop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.close_timeout = _FAREWELL_SECONDS
+        # Of the same layout; the parser has not asked for a frame yet.
+        self.conn.reader.__class__ = _NotingReader
+        self._timed: Timed | None = None
+        self._messages = 0
         self._is_over = False  # what comes is thrown away
         self._discarded = 0
         self._second = 0
         self._controls_in_second = 0
         self._when_ended: list[Callable[[], None]] = []
         self._when_gone: list[Callable[[], None]] = []
+
+    def let_time(self, timed: Timed) -> None:
+        """Have the time that a message takes be bounded by `timed`."""
+        self._timed = timed
 
     def on_ended(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when a bound ends the socket: nothing may be written after."""
@@ -66,6 +94,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             if self.conn.handshake_exc is not None and not self.handshake_complete:
                 self._refuse_handshake()
                 return
+        if self._timed is not None:
+            self._time(self._timed)
 
     def end(self, code: CloseCode) -> None:
         """Close for a client that breaks a bound; what it still sends is thrown away."""
@@ -123,6 +153,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
                 self.conn.fail(StandardCode.INVALID_DATA, "not UTF-8")
                 self.handle_parser_exception()
             return
+        self._messages += 1
         super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
@@ -142,6 +173,16 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         else:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
             self.transport.abort()
+
+    def _time(self, timed: Timed) -> None:
+        """Say since when a message is under way: from its first byte, be that of a fragment or of a
+        frame, until it is whole."""
+        reader: Any = self.conn.reader
+        if self._is_over or (reader.is_between and not self.frames):
+            timed.waiting_since = 0.0
+        elif not timed.waiting_since or self._messages:
+            timed.waiting_since = self.loop.time()
+        self._messages = 0
 
     def _be_over(self) -> None:
         self._is_over = True

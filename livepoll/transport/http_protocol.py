@@ -7,6 +7,7 @@ same connection are finished first.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httptools
@@ -19,6 +20,7 @@ from livepoll.transport.refusals import Refused, note_refusal, response_bytes
 from polls import errors
 from polls.identity.client_address import subscriber_of
 from polls.rules.limits import LIMITS
+from realtime.close_codes import CloseCode
 from realtime.socket_protocol import BoundedSocket
 
 # The parser is given no more at a time: what one call of it can make is bounded by this.
@@ -266,6 +268,8 @@ class BoundedHTTP(HttpToolsProtocol):
         connection.is_socket = True
         release = running_connections(self.loop).release
         if isinstance(protocol, BoundedSocket):
+            connection.on_timeout = partial(protocol.end, CloseCode.TOO_SLOW)
+            protocol.let_time(connection)
             protocol.on_gone(lambda: release(connection))
         else:
             release(connection)

@@ -96,6 +96,7 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
             query in unknown,
         )
         for query, state in found.items()
+        if not query.details or state.id in details  # else it was deleted meanwhile
     }
     return [readings.get(query) or errors.PollNotFound() for query in queries]
 

@@ -130,7 +130,7 @@ class LockedPoll:
             self.state.id, self.state.epoch, self.state.version + len(self.appended) + 1,
             voter.key, marks, now,
             is_current=marks is not None, replaces=earlier.seq if earlier else None,
-            caster=voter.caster,
+            caster=earlier.caster if earlier else voter.caster,
         )  # fmt: skip
         self.appended[vote.seq] = vote
         if marks is not None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from polls import errors
-from polls.identity.voters import Identity, caster_key, voter_key
+from polls.identity.voters import Identity, caster_key, is_same_caster, voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import Marks
 from polls.rules.deciding import Verdict
@@ -57,7 +57,7 @@ class StoredVote(NamedTuple):
     def is_of(self, voter: Voter) -> bool:
         """Whether this voter's vote was cast by who comes as this voter now: a used code, a shared
         address does not show another's."""
-        return self.caster == voter.caster
+        return is_same_caster(self.caster, voter.caster)
 
 
 class Outcome(NamedTuple):

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from polls import security_events
 from polls.rules.limits import LIMITS
+from polls.security_events import tag_of
 from tests.transport.conftest import MakeWire
 
 READ = 256 * 1024  # as much as the event loop reads at once
@@ -351,9 +353,12 @@ async def test_the_clock_comes_by_itself(wire: MakeWire, settings: Any) -> None:
 
 
 async def test_a_refusal_is_one_line_without_the_request(
-    wire: MakeWire, caplog: pytest.LogCaptureFixture
+    wire: MakeWire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(3):
-        await wire().send(GET + b"authorization: Bearer secret\r\nx : 1\r\n\r\n")
-    [line] = [record.getMessage() for record in caplog.records if record.name == "livepoll.refused"]
-    assert line == "refused reason=malformed address=192.0.2.1 more=0"
+    monkeypatch.setattr(security_events, "_thinned", security_events._Thinned())
+    caplog.set_level("INFO", logger="livepoll.security")
+    await wire().send(GET + b"authorization: Bearer secret\r\nx : 1\r\n\r\n")
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"event=connection_refused detail=malformed client={tag_of('192.0.2.1')} address=192.0.2.1"
+    )

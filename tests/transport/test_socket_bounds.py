@@ -206,3 +206,52 @@ async def test_a_frame_of_its_kind_reaches_the_application(wire: MakeWire) -> No
     connection = await wire(screen).upgrade()
     await connection.send(frame_bytes(b"gr", first=OP_TEXT), frame_bytes("ün".encode(), first=0x80))
     assert screen.got[-1] == {"type": "websocket.receive", "text": "grün"}
+
+
+WHOLE = frame_bytes(b"whole", OP_TEXT)
+BEGUN = {
+    "a byte": WHOLE[:1],
+    "a head": WHOLE[:2],
+    "a mask": WHOLE[:6],
+    "a payload": WHOLE[:-1],
+    "a fragment": frame_bytes(b"first", first=OP_TEXT),
+    "a fragment and a ping": frame_bytes(b"first", first=OP_TEXT) + PING,
+    "a ping": frame_bytes(b"x" * 100, OP_PING)[:50],
+    "a message behind a whole one": WHOLE + WHOLE[:2],
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+async def test_a_message_that_does_not_come_whole_ends_the_socket(
+    wire: MakeWire, settings: Any, begun: bytes
+) -> None:
+    connection = await wire(Screen()).upgrade()
+    await connection.send(begun)
+    await connection.after(settings.REQUEST_SECONDS - 1)
+    assert b"\x88" not in connection.out
+    await connection.after(settings.REQUEST_SECONDS + 1)
+    assert close_code(connection.out) == CloseCode.TOO_SLOW
+
+
+async def test_a_socket_between_messages_has_all_the_time(wire: MakeWire, settings: Any) -> None:
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(*[WHOLE[at : at + 1] for at in range(len(WHOLE))], PING)
+    fragment = frame_bytes(b"first", first=OP_TEXT)
+    await connection.send(fragment, frame_bytes(b"last", first=0x80))
+    await connection.after(settings.REQUEST_SECONDS + 1000)
+    assert not connection.transport.is_closed
+    assert b"\x88" not in connection.out
+    assert [one.get("text") for one in screen.got] == [None, "whole", "firstlast"]
+
+
+async def test_who_ends_each_message_with_the_begin_of_the_next_is_in_time(
+    wire: MakeWire, settings: Any
+) -> None:
+    connection = await wire(Screen()).upgrade()
+    await connection.send(WHOLE[:2])
+    timed: Any = connection.socket._timed
+    timed.waiting_since -= settings.REQUEST_SECONDS
+    await connection.send(WHOLE[2:] + WHOLE[:2])
+    await connection.after(settings.REQUEST_SECONDS - 1)
+    assert b"\x88" not in connection.out
