@@ -37,6 +37,16 @@ SETTINGS_NOT_INHERITED = (
 # What the first process tells its workers: why there are no servers.
 SERVERS_MISSING = "LIVEPOLL_TESTS_SERVERS_MISSING"
 NOT_FAST = ("servers", "e2e", "chaos", "alone", "slow")
+# The files that take a worker more than 20 s; the order alone hangs on this, so a guess will do.
+LONGEST_FIRST = (
+    *("test_bench.py", "e2e/test_pages.py", "e2e/test_screens.py", "e2e/test_browser.py"),
+    *("replay/test_replay_ballots.py", "e2e/test_accessibility.py", "e2e/test_owner_pages.py"),
+    *("deploy/test_cluster.py", "e2e/test_deaths.py", "e2e/test_voter_pages.py"),
+    *("e2e/test_sign_in.py", "e2e/test_schema_conformance.py", "e2e/test_replay.py"),
+    *("test_limits.py", "e2e/test_page_costs.py", "e2e/test_admin.py"),
+    *("chaos/test_chaos.py", "chaos/test_outages.py", "chaos/test_floods.py"),
+    *("hostile/test_hostile.py", "chaos/test_rolling_restart.py"),
+)
 TEST_SETTINGS = {"SECRET_KEY": "only-for-tests-" + "x" * 40, "RATE_LIMITS": "off"}
 
 
@@ -162,11 +172,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = len(left_out)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_is_short)  # long ones first, so that the workers end together
+        items.sort(key=_turn)
 
 
-def _is_short(item: pytest.Item) -> bool:
-    return not any(item.get_closest_marker(name) for name in ("e2e", "chaos", "slow"))
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """Long files first, and servers before what only computes, so that the workers end together."""
+    name = item.location[0].removeprefix("tests/")
+    turn = LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    return turn, not any(item.get_closest_marker(mark) for mark in ("e2e", "chaos", "slow"))
 
 
 @pytest.hookimpl(optionalhook=True)
