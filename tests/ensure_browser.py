@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 SHELLS = ("chromium-headless-shell", "chrome-headless-shell")
@@ -47,7 +48,8 @@ def ensure_chromium() -> str | None:
         found = find_shell() if other else find_chromium()
         if found:
             return found
-    SHELL_TRIED.touch()
+    with suppress(OSError):  # where it cannot be written, the next run tries again
+        SHELL_TRIED.touch()
     return other
 
 
