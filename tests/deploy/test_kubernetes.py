@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from django.conf import settings
@@ -32,23 +32,13 @@ def manifests() -> dict[str, dict[str, Any]]:
     return {manifest["kind"]: manifest for manifest in parsed}
 
 
-@pytest.fixture(scope="module")
-def kubernetes_validate() -> ModuleType:
-    import kubernetes_validate  # jsonschema takes 3 s to import, of every worker that collects
-
-    module: ModuleType = kubernetes_validate
-    return module
-
-
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", FILES)
-def test_a_manifest_is_valid_and_has_no_unknown_field(
-    kubernetes_validate: ModuleType, name: str, release: str
-) -> None:
+def test_a_manifest_is_valid_and_has_no_unknown_field(name: str, release: str) -> None:
     assert kubernetes_validate.validate(load(name), release, strict=True) == release
 
 
-def test_the_schemas_find_a_field_that_is_misspelt(kubernetes_validate: ModuleType) -> None:
+def test_the_schemas_find_a_field_that_is_misspelt() -> None:
     deployment = load("deployment.yaml")
     deployment["spec"]["template"]["spec"]["terminationGraceSeconds"] = 30
     with pytest.raises(kubernetes_validate.ValidationError, match="terminationGraceSeconds"):

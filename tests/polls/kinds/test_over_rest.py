@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 
 from polls.recount import recount_poll
 from polls.rules.kinds.kind import Kind
@@ -34,8 +35,6 @@ def table(text: str) -> list[list[str]]:
 
 def check_shape(schema: Json, name: str, body: Json) -> None:
     """Hold a body to a component of the OpenAPI schema, and to declaring each of its fields."""
-    from openapi_schema_validator import OAS31Validator  # 3 s, of every worker that collects
-
     component = schema["components"]["schemas"][name]
     OAS31Validator(
         {"$ref": f"#/components/schemas/{name}", "components": schema["components"]}
