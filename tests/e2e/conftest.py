@@ -161,10 +161,10 @@ def servers_database(servers_template: str) -> str:
 @pytest.fixture
 def embedded_database(embedded_template: Path, tmp_path: Path) -> str:
     """The URL of a fresh, migrated SQLite database."""
-    return sqlite_copy(embedded_template, tmp_path)
+    return _sqlite_copy(embedded_template, tmp_path)
 
 
-def sqlite_copy(template: Path, folder: Path) -> str:
+def _sqlite_copy(template: Path, folder: Path) -> str:
     """The URL of a copy of a SQLite database, in `folder`."""
     path = folder / "site.sqlite3"
     source, target = sqlite3.connect(template), sqlite3.connect(path)
@@ -222,7 +222,7 @@ def _site_to_share(
     embedded_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("shared-site")
-    with Site(folder, database_url=sqlite_copy(embedded_template, folder)) as site:
+    with Site(folder, database_url=_sqlite_copy(embedded_template, folder)) as site:
         yield site
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.conftest import OpenPage, sqlite_copy
-from tests.e2e.harness import Site, manage, site_env
+from tests.e2e.conftest import OpenPage
+from tests.e2e.harness import QUICK_PASSWORDS, Site, manage, site_env
 from tests.poll_api import Json, owner_headers
 
 PASSWORD = "correct horse 7"
@@ -54,11 +54,11 @@ class Office:
 
 
 @pytest.fixture(scope="module")
-def office(embedded_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     folder = tmp_path_factory.mktemp("office")
-    url = sqlite_copy(embedded_template, folder)
-    database = Path(url.removeprefix("sqlite:///"))
-    env = site_env(database_url=url) | ON
+    database = folder / "site.sqlite3"
+    env = site_env(database_url=f"sqlite:///{database}") | ON
+    manage("migrate", "--verbosity=0", env=env, log=folder / "migrate.log")
     superuser = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     manage(
         *("createsuperuser", "--no-input", "--username", "boss", "--email", "boss@example.com"),
@@ -66,7 +66,7 @@ def office(embedded_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         log=folder / "createsuperuser.log",
     )
     with (
-        Site(folder, database_url=url, env=ON) as site,
+        Site(folder, database_url=f"sqlite:///{database}", env=ON, app=QUICK_PASSWORDS) as site,
         httpx.Client(base_url=site.url, trust_env=False, timeout=20) as http,
     ):
         for name in ("clerk", "stranger"):
