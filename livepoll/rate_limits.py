@@ -14,6 +14,7 @@ from limits import parse
 
 from livepoll.attempts import CountedAttempts, MissLimits, limited_by
 from livepoll.counters import Counters, Limit, Window
+from livepoll.request_guard import OVER_LIMIT
 from livepoll.routes import Route, route_of
 from polls.errors import RateLimited, rate_headers
 from polls.http.attempts import current_attempts
@@ -120,6 +121,7 @@ class RateLimits:
                     headers = rate_headers(self._rates[name].amount, *window)
                 await _check_presented(request, attempts, ref)
             except RateLimited as error:
+                scope[OVER_LIMIT] = True
                 await respond_problem(send, error, response_headers(request))
                 return
 
@@ -156,6 +158,7 @@ class RateLimits:
                     raise await self._over(rate, request.address)
                 await _check_presented(request, attempts, request.poll_ref or None)
             except RateLimited as error:
+                scope[OVER_LIMIT] = True
                 await respond_problem(send, error, response_headers(request))
                 return
             try:
