@@ -7,6 +7,7 @@ bounds on bytes, time and connections are elsewhere and hold all the same.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -43,6 +44,7 @@ LIMIT_NAMES: dict[tuple[str, str], str] = {
     ("POST", "admin:password_change"): "accounts",
 }
 _DEFAULT = "requests"
+_HASHED = "accounts"  # each request costs a hash
 _REFUSED = RateLimited.status
 
 _MANY_PHONES = "a hall behind one address asks it at once; its misses are counted"
@@ -131,8 +133,10 @@ class RateLimits:
                     message["headers"] = [*message["headers"], *_encoded(headers)]
                 await send(message)
 
+            trying = self._misses.guessers.trying(request.address)
             try:
-                await application(scope, receive, send_with_headers if headers else send)
+                with trying if name == _HASHED else nullcontext():
+                    await application(scope, receive, send_with_headers if headers else send)
             finally:
                 attempts.end()
 
