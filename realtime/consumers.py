@@ -161,7 +161,7 @@ class PollConsumer(_BareConsumer):
         if self.room is None:
             return
         if self._is_flooding():
-            self.watcher.end(CloseCode.TOO_MANY)
+            self._end(CloseCode.TOO_MANY)
             return
         frame = _parse(message)
         kind = frame.get("type")
@@ -279,9 +279,14 @@ class PollConsumer(_BareConsumer):
     def _complain(self, code: str, detail: str) -> None:
         self.bad_frames += 1
         if self.bad_frames > _BAD_FRAMES_ALLOWED:
-            self.watcher.end(CloseCode.BAD_FRAMES)
+            self._end(CloseCode.BAD_FRAMES)
         else:
             self.watcher.post(frames.error(code, detail))
+
+    def _end(self, code: CloseCode) -> None:
+        """Close for a client that oversteps; it is not read any more, where the server allows."""
+        if not wire.end(self.base_send, code):
+            self.watcher.end(code)
 
     def _give_up(self) -> None:
         """End the connection without a close handshake: the client does not read."""

@@ -98,16 +98,14 @@ class BoundedSocket(WebSocketsSansIOProtocol):
             self._time(self._timed)
 
     def end(self, code: CloseCode) -> None:
-        """Close for a client that breaks a bound; what it still sends is thrown away."""
+        """Close for a client that breaks a bound. Nothing more is read of it: what it still sends
+        costs nothing here, TCP holds it back there."""
         if self._is_over:
             return
         self._be_over()
         metrics.CLOSED.labels(int(code)).inc()
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": int(code)})
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
         if self.close_sent or not self.writable.is_set():
             self.transport.abort()
             return
@@ -116,7 +114,8 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         except InvalidState:
             self.transport.abort()
             return
-        self.close_sent = True
+        self.close_sent, self.read_paused = True, False  # the application resumes nothing
+        self.transport.pause_reading()
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
         if self.transport.can_write_eof():

@@ -52,6 +52,30 @@ async def test_pings_are_answered_within_the_rate_of_frames(wire: MakeWire, sett
     assert connection.transport.is_aborted
 
 
+async def test_who_is_closed_for_too_much_is_not_read_any_more(
+    wire: MakeWire, settings: Any
+) -> None:
+    """Not when the application takes notice either, which resumes reading otherwise."""
+    settings.RATE_LIMITS, settings.SOCKET_FRAMES_PER_SECOND = True, 5
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(PING * 40)
+    assert screen.got[-1]["type"] == "websocket.disconnect"
+    assert connection.transport.has_written_eof
+    assert not connection.transport.is_reading
+
+
+async def test_the_application_can_end_a_socket_so_too(wire: MakeWire) -> None:
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(frame_bytes(b"{}"))
+    assert connection.transport.is_reading
+    assert realtime_wire.end(screen.send, CloseCode.TOO_MANY)
+    await connection.settle()
+    assert close_code(connection.out) == CloseCode.TOO_MANY
+    assert not connection.transport.is_reading
+
+
 async def test_pongs_count_too(wire: MakeWire, settings: Any) -> None:
     settings.RATE_LIMITS, settings.SOCKET_FRAMES_PER_SECOND = True, 5
     connection = await wire(Screen()).upgrade()
