@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from websockets.protocol import Protocol
 
 from polls.rules.limits import LIMITS
 from realtime import wire as realtime_wire
@@ -279,3 +280,35 @@ async def test_who_ends_each_message_with_the_begin_of_the_next_is_in_time(
     await connection.send(WHOLE[2:] + WHOLE[:2])
     await connection.after(settings.REQUEST_SECONDS - 1)
     assert b"\x88" not in connection.out
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 9, 12, 18])
+async def test_what_comes_before_the_handshake_is_answered_is_read_as_what_comes_later(
+    wire: MakeWire, cut: int
+) -> None:
+    """The parser of the request is given back with the answer, wherever frames are cut by then."""
+    may_accept = asyncio.Event()
+    got: list[str] = []
+
+    async def screen(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await may_accept.wait()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            got.append(message["text"])
+
+    sent = frame_bytes(b"one", OP_TEXT) + frame_bytes(b"two", OP_TEXT)
+    connection = wire(screen)
+    await connection.send(upgrade_bytes("/ws/polls/x/"), sent[:cut])
+    may_accept.set()
+    await connection.settle()
+    await connection.send(sent[cut:], frame_bytes(b"three", OP_TEXT))
+    assert got == ["one", "two", "three"]
+
+
+async def test_a_quiet_socket_keeps_nothing_of_its_handshake(wire: MakeWire) -> None:
+    connection = await wire(Screen()).upgrade()
+    parser: Any = connection.socket.conn.parser
+    assert parser.gi_code is Protocol.parse.__code__
+    assert not hasattr(connection.socket, "request")
+    assert vars(connection.socket) == {}
