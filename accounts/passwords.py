@@ -33,6 +33,7 @@ class CountedPasswords(ModelBackend):
         attempts.check_now(Credential.PASSWORD, account=name)
         user = super().authenticate(request, username=username, password=password, **more)
         if user is not None:
+            attempts.signed_in()
             report(Event.SIGNED_IN, target=f"account:{name}")
             return user
         counted = attempts.count_now(InvalidCredentials(missed=Credential.PASSWORD), account=name)

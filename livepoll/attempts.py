@@ -18,6 +18,7 @@ from django.conf import settings
 from limits import parse
 
 from livepoll.counters import Counters, Limit, Window
+from livepoll.guessers import Guessers
 from polls.errors import PollError, RateLimited
 from polls.http.attempts import Attempts
 from polls.http.request import RawRequest
@@ -28,6 +29,7 @@ from polls.security_events import Event, poll_target, report, tag_of
 Answer = TypeVar("Answer")
 
 _MOST_KNOWN = 10_000
+_HASHED = (Credential.PASSWORD, Credential.ACCOUNT_NAME)  # each try costs a hash
 _THREAD_WAITS_SECONDS = 10.0
 
 
@@ -46,6 +48,7 @@ class MissLimits:
         # Attempts that were let in and are not decided yet, by limit and key: a burst of them must
         # not pass a check that none of them has counted in. On the event loop only.
         self.pending: Counter[tuple[str, str]] = Counter()
+        self.guessers = Guessers()
         self._learning = Lock()
         # Join codes of polls that an address has found: to name one again is no guess.
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -94,6 +97,12 @@ class CountedAttempts(Attempts):
         if self._limits.is_on and credential_of_ref(poll) is Credential.JOIN_CODE:
             self._limits.learn(self._address, poll)
 
+    def signed_in(self) -> None:
+        self._limits.guessers.succeed(self._address)
+
+    def is_guessing(self) -> bool:
+        return self._limits.guessers.knows(self._address)
+
     def end(self) -> None:
         pending = self._limits.pending
         for place in self._pending:
@@ -132,16 +141,19 @@ class CountedAttempts(Attempts):
             credential = credential_of_ref(poll)
         target = _target(credential, poll, account)
         self._report(credential, target)
+        if credential in _HASHED:
+            self._limits.guessers.miss(self._address)
         if not self._limits.is_on:
             return error
-        over: PollError | None = None
         for limit, key in self._counted(credential, target):
             if not await self._limits.counters.hit(limit, key):
-                over = over or await self._over(limit, key, error)
-        return over or error
+                return await self._over(limit, key, error)
+        return error
 
     def _counted(self, credential: Credential, target: str) -> Iterator[tuple[Limit, str]]:
-        """The limits under which a miss counts, and by what."""
+        """The limits under which a miss counts, and by what; the address's own first. Beyond one of
+        them the miss counts under no other: an address that is over spends no target's limit, and
+        makes no windows by aiming at ever new targets."""
         limits = self._limits
         yield limits.guesses if credential.is_guessable else limits.forgeries, self._address
         if credential is Credential.PASSWORD:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -31,8 +31,10 @@ _REDIS_REST_SECONDS = 5.0
 # Shorter than the shortest Retry-After: a client that keeps to that does not notice.
 _REFUSED_SECONDS = 0.1
 _MOST_REFUSED = 10_000
-# Some 250 bytes each. Beyond, what was not counted for longest is forgotten.
-_MOST_WINDOWS = 100_000
+# Of each limit, some 250 bytes each. Beyond, what was not counted for longest is forgotten, which
+# takes so many hits under the same limit. Those on passwords cost a hash each: a process that does
+# nothing else makes so many in two hours, when their windows are over.
+_MOST_WINDOWS = 50_000
 
 
 class Limit(NamedTuple):
@@ -54,7 +56,7 @@ class Window(NamedTuple):
 
 
 class Windows(Protocol):
-    """Where counts are kept."""
+    """Where counts are kept. The first of the names is the limit's."""
 
     async def hit(self, item: RateLimitItem, *names: str) -> bool: ...
 
@@ -82,43 +84,53 @@ class _Count:
 
 
 class OwnWindows:
-    """In this process, of a bounded number. One event loop; no call waits.
+    """In this process, of a bounded number a limit: what is counted under one flushes no other.
+    One event loop; no call waits.
 
     `limits.MemoryStorage` has no bound, and walks all it keeps at each hit.
+
+    Args:
+        most: windows of a limit.
     """
 
     def __init__(
         self, *, most: int = _MOST_WINDOWS, clock: Callable[[], float] = time.time
     ) -> None:
-        self._counts: OrderedDict[str, _Count] = OrderedDict()
+        self._counts: defaultdict[str, OrderedDict[str, _Count]] = defaultdict(OrderedDict)
         self._most = most
         self._clock = clock
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return sum(map(len, self._counts.values()))
 
     async def hit(self, item: RateLimitItem, *names: str) -> bool:
-        count, weighted, _ = self._now(item, names)
+        counts, key = self._counts[names[0]], item.key_for(*names)
+        count, weighted, _ = self._now(counts, key, item.get_expiry())
         if math.floor(weighted) + 1 > item.amount:
             return False
         count.current += 1
+        if key not in counts:
+            if len(counts) >= self._most:
+                counts.popitem(last=False)
+            counts[key] = count
         return True
 
     async def window(self, item: RateLimitItem, *names: str) -> Window:
-        _, weighted, left = self._now(item, names)
+        counts, key = self._counts[names[0]], item.key_for(*names)
+        _, weighted, left = self._now(counts, key, item.get_expiry())
         return Window(max(0, item.amount - math.floor(weighted)), max(1, math.ceil(left)))
 
-    def _now(self, item: RateLimitItem, names: tuple[str, ...]) -> tuple[_Count, float, float]:
-        """The count, its weight in the sliding window, and the seconds until its window ends."""
-        key, length = item.key_for(*names), item.get_expiry()
+    def _now(
+        self, counts: "OrderedDict[str, _Count]", key: str, length: int
+    ) -> tuple[_Count, float, float]:
+        """The count, its weight in the sliding window of so many seconds, and the seconds until its
+        window ends. One that is new is not kept: to ask costs no room."""
         number, passed = divmod(self._clock(), length)
-        count = self._counts.get(key)
+        count = counts.get(key)
         if count is None:
-            if len(self._counts) >= self._most:
-                self._counts.popitem(last=False)
-            count = self._counts[key] = _Count(int(number))
+            count = _Count(int(number))
         else:
-            self._counts.move_to_end(key)
+            counts.move_to_end(key)
             if count.number != number:
                 count.previous = count.current if count.number == number - 1 else 0
                 count.number, count.current = int(number), 0

@@ -14,9 +14,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import wait
 from functools import partial
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core import signals
@@ -27,8 +28,10 @@ from django.urls import set_script_prefix
 
 from livepoll.outage_page import outage_response
 from livepoll.request_threads import RequestThreads
+from livepoll.unsent import UnsentResponses
 from polls import errors
 from polls.database.outages import is_outage
+from polls.http import heavy_requests
 from polls.http.request import Disconnected, RawRequest, Receive, Send
 from polls.http.response import respond_problem, response_headers
 from polls.rules.limits import LIMITS
@@ -42,6 +45,9 @@ _CONTENT_TYPE_CHARACTERS = 200  # a multipart boundary has at most 70
 # A stream whose client takes no chunk for so long, and one that takes so long in all, is ended.
 STALLED_SECONDS = 20.0
 STREAM_SECONDS = 300.0
+# And one whose client was waited for so long in all, while someone else waits for its place.
+WANTED_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
 # A thread that computes keeps the event loop waiting for so long each time the loop comes back from
 # the network, which is with every vote: Python's own 5 ms would be most of a vote's time.
 SWITCH_SECONDS = 0.0005
@@ -51,6 +57,13 @@ _SIGN_IN_THREADS = 2
 _SIGN_INS_WAITING = 100
 # Where passwords are hashed, a quarter of a second of a core each.
 _SIGN_IN_PATHS = ("/api/v1/accounts", "/admin")
+
+
+class _Whole(NamedTuple):
+    """A response to be sent as it is: its first message, and its body."""
+
+    start: dict[str, Any]
+    content: bytes
 
 
 class _Handler(ASGIHandler):
@@ -88,6 +101,7 @@ class DjangoEndpoint:
         self.sign_ins = RequestThreads(
             "sign-in", threads=_SIGN_IN_THREADS, waiting=_SIGN_INS_WAITING, niceness=_NICENESS
         )
+        self.unsent = UnsentResponses()
         streams = settings.HEAVY_REQUESTS
         self.streams = RequestThreads(
             "stream", threads=streams, waiting=streams, niceness=_NICENESS
@@ -98,7 +112,7 @@ class DjangoEndpoint:
         try:
             _check_content_type(request.header(b"content-type"))
             body = await request.body(receive, LIMITS["poll_body_bytes"])
-            await self._respond(scope, body, receive, send)
+            await self._respond(scope, body, receive, send, request.address)
         except Disconnected:
             return
         except errors.Overloaded as error:
@@ -112,20 +126,21 @@ class DjangoEndpoint:
             threads.stop()
 
     async def _respond(
-        self, scope: dict[str, Any], body: bytes, receive: Receive, send: Send
+        self, scope: dict[str, Any], body: bytes, receive: Receive, send: Send, sender: str
     ) -> None:
         gone = asyncio.ensure_future(_disconnection(receive))
         try:
             started = self._threads_for(scope).submit(
-                _in_this_context(partial(self._make_response, scope, body))
+                _in_this_context(partial(self._make_response, scope, body)), sender=sender
             )
-            response, content = await _unless_gone(started, gone, on_late=_close)
-            if content is not None:
-                await _send_whole(response, content, send)
+            response = await _unless_gone(started, gone, on_late=_close)
+            del started  # it holds the response too
+            if isinstance(response, _Whole):
+                await self._send_whole(response, send, sender)
             elif isinstance(response, FileResponse):
                 await self._send_file(response, send)
             else:
-                await self._send_stream(response, gone, send)
+                await self._send_stream(response, gone, send, sender)
         finally:
             gone.cancel()
 
@@ -134,24 +149,30 @@ class DjangoEndpoint:
         is_sign_in = scope["method"] == "POST" and path.startswith(_SIGN_IN_PATHS)
         return self.sign_ins if is_sign_in else self.ordinary
 
-    def _make_response(
-        self, scope: dict[str, Any], body: bytes
-    ) -> tuple[HttpResponseBase, bytes | None]:
-        """The response, and its content; None where that is to be streamed. In a thread."""
+    def _make_response(self, scope: dict[str, Any], body: bytes) -> HttpResponseBase | _Whole:
+        """The response, open where it is to be streamed. In a thread. One that is whole is no more
+        than its bytes: what they were made of, as a list's objects, is several times as large."""
         response = self._django.respond(scope, body)
         if isinstance(response, FileResponse):
             response.block_size = _CHUNK_BYTES
             if int(response.get("Content-Length", "0")) > _CHUNK_BYTES:
-                return response, None
+                return response
             content = b"".join(response)
         elif isinstance(response, HttpResponse):
             content = response.content
         elif scope["method"] == "HEAD":
             content = b""
         else:
-            return response, None
+            return response
         response.close()
-        return response, content
+        return _Whole(_start_of(response), content)
+
+    async def _send_whole(self, response: _Whole, send: Send, sender: str) -> None:
+        if len(response.content) <= _CHUNK_BYTES:
+            await _send_whole(response, send)
+            return
+        async with self.unsent.hold(sender, len(response.content)):
+            await _send_whole(response, send)
 
     async def _send_file(self, response: HttpResponseBase, send: Send) -> None:
         """Chunk by chunk: a thread has one only while it is read."""
@@ -165,11 +186,11 @@ class DjangoEndpoint:
             await asyncio.to_thread(response.close)
 
     async def _send_stream(
-        self, response: HttpResponseBase, gone: "asyncio.Future[None]", send: Send
+        self, response: HttpResponseBase, gone: "asyncio.Future[None]", send: Send, sender: str
     ) -> None:
         stream = _Stream(response, asyncio.get_running_loop(), send)
         try:
-            sending = self.streams.submit(_in_this_context(stream.send_all))
+            sending = self.streams.submit(_in_this_context(stream.send_all), sender=sender)
         except errors.Overloaded:
             await asyncio.to_thread(response.close)
             raise
@@ -195,7 +216,7 @@ class DjangoEndpoint:
         request, refusal = self._django.create_request(scope, BytesIO())
         page = refusal if request is None else outage_response(request, error)
         assert isinstance(page, HttpResponse)
-        await _send_whole(page, page.content, send)
+        await _send_whole(_Whole(_start_of(page), page.content), send)
 
 
 def _check_content_type(given: str) -> None:
@@ -219,6 +240,7 @@ class _Stream:
         self._send = send
         self.has_begun = False
         self._has_ended = False
+        self._waited = 0.0  # for the client, in all
         self._deadline = time.monotonic() + STREAM_SECONDS
 
     def end(self) -> None:
@@ -246,14 +268,23 @@ class _Stream:
     def _send_now(self, message: dict[str, Any]) -> None:
         if self._has_ended or self._loop.is_closed():
             raise Disconnected
-        left = min(STALLED_SECONDS, self._deadline - time.monotonic())
+        began = time.monotonic()
         sending = asyncio.run_coroutine_threadsafe(_awaited(self._send, message), self._loop)
-        try:
-            sending.result(max(0.0, left))
-        except TimeoutError:
-            sending.cancel()
-            logger.info("a stream is ended: its client does not read, or too slowly")
-            raise Disconnected from None
+        while (left := self._seconds_left(began)) > 0:
+            if wait([sending], timeout=min(left, _LOOK_SECONDS)).done:
+                self._waited += time.monotonic() - began
+                return sending.result()
+        sending.cancel()
+        logger.info("a stream is ended: its client does not read, or too slowly")
+        raise Disconnected
+
+    def _seconds_left(self, began: float) -> float:
+        """How long the client may still take for the chunk that is being sent since `began`."""
+        now = time.monotonic()
+        left = min(began + STALLED_SECONDS, self._deadline) - now
+        if heavy_requests.heavy_requests.is_wanted():
+            left = min(left, WANTED_SECONDS - self._waited - (now - began))
+        return left
 
 
 async def _awaited(send: Send, message: dict[str, Any]) -> None:
@@ -309,8 +340,8 @@ async def _unless_gone(
 def _close(started: Any) -> None:
     """Close the response of a client that is gone."""
     if started.exception() is None:
-        response, content = started.result()
-        if content is None:
+        response = started.result()
+        if not isinstance(response, _Whole):
             response.close()
 
 
@@ -323,8 +354,9 @@ def _start_of(response: HttpResponseBase) -> dict[str, Any]:
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-async def _send_whole(response: HttpResponseBase, content: bytes, send: Send) -> None:
-    await send(_start_of(response))
+async def _send_whole(response: _Whole, send: Send) -> None:
+    start_message, content = response
+    await send(start_message)
     for start in range(0, len(content), _CHUNK_BYTES):
         chunk = content[start : start + _CHUNK_BYTES]
         is_last = start + _CHUNK_BYTES >= len(content)

@@ -16,17 +16,18 @@ from django.db import OperationalError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from livepoll.request_threads import RequestThreads
+from livepoll.shared_answer import SharedAnswer
 from polls import draining
 from polls.database.outages import last_write
 from polls.http.response import respond
 
 _CHECK_TIMEOUT_SECONDS = 1.0
+_ANSWER_SECONDS = 1.0
 # What a role or a database may do is settled when a connection begins.
 _CONNECTION_SECONDS = 5.0
 
 # A connection of its own: no other request can take it.
 _threads = RequestThreads("readiness", threads=1, waiting=1)
-_under_way: dict[asyncio.AbstractEventLoop, "asyncio.Task[dict[str, Any]]"] = {}
 
 
 class NotReady(Exception):
@@ -43,44 +44,40 @@ async def readyz(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
     The database decides: it answers, may be written to, and has the tables of this version. The
     channel layer is shown but does not: without it votes count and screens follow from the
-    database, only a little later. Requests that come together share one question.
+    database, only a little later. All requests of a second share one question: a flood of them
+    costs the database nothing more.
     """
     status, body = await _readiness()
     await respond(send, status, orjson.dumps(body), [])
 
 
 def stop_asking() -> None:
-    """Close the connection; the next request opens one again."""
+    """Close the connection and forget what it said; the next request opens one again."""
     _threads.stop()
+    checks.forget()
 
 
 async def _readiness() -> tuple[int, dict[str, Any]]:
     if draining.is_draining():
         return 503, {"status": "draining"}
-    database, layer = await asyncio.gather(_shared_database_check(), _check_channel_layer())
-    checks = {"database": database, "channel_layer": layer}
-    if not database["ok"]:
-        return 503, {"status": "not ready", **checks}
-    return 200, {"status": "ready", **checks}
-
-
-def _shared_database_check() -> Awaitable[dict[str, Any]]:
-    loop = asyncio.get_running_loop()
-    task = _under_way.get(loop)
-    if task is None:
-        task = _under_way[loop] = loop.create_task(_check_database())
-        task.add_done_callback(lambda _: _under_way.pop(loop, None))
-    return asyncio.shield(task)
-
-
-async def _check_database() -> dict[str, Any]:
+    found = await checks.get()
     refusal = last_write.refusal()
     if refusal is not None:
-        return {"ok": False, "error": refusal}
-    return await _timed(_ask())
+        found = {**found, "database": {"ok": False, "error": refusal}}
+    if not found["database"]["ok"]:
+        return 503, {"status": "not ready", **found}
+    return 200, {"status": "ready", **found}
 
 
-async def _ask() -> None:
+async def _check_both() -> dict[str, Any]:
+    database, layer = await asyncio.gather(_timed(_ask_database()), _check_channel_layer())
+    return {"database": database, "channel_layer": layer}
+
+
+checks = SharedAnswer(_check_both, max_age_seconds=_ANSWER_SECONDS)
+
+
+async def _ask_database() -> None:
     await asyncio.wrap_future(_threads.submit(_check_what_a_vote_needs))
 
 

@@ -7,6 +7,7 @@ bounds on bytes, time and connections are elsewhere and hold all the same.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from limits import parse
 
 from livepoll.attempts import CountedAttempts, MissLimits, limited_by
 from livepoll.counters import Counters, Limit, Window
+from livepoll.request_guard import OVER_LIMIT
 from livepoll.routes import Route, route_of
 from polls.errors import RateLimited, rate_headers
 from polls.http.attempts import current_attempts
@@ -42,6 +44,7 @@ LIMIT_NAMES: dict[tuple[str, str], str] = {
     ("POST", "admin:password_change"): "accounts",
 }
 _DEFAULT = "requests"
+_HASHED = "accounts"  # each request costs a hash
 _REFUSED = RateLimited.status
 
 _MANY_PHONES = "a hall behind one address asks it at once; its misses are counted"
@@ -120,6 +123,7 @@ class RateLimits:
                     headers = rate_headers(self._rates[name].amount, *window)
                 await _check_presented(request, attempts, ref)
             except RateLimited as error:
+                scope[OVER_LIMIT] = True
                 await respond_problem(send, error, response_headers(request))
                 return
 
@@ -129,8 +133,10 @@ class RateLimits:
                     message["headers"] = [*message["headers"], *_encoded(headers)]
                 await send(message)
 
+            trying = self._misses.guessers.trying(request.address)
             try:
-                await application(scope, receive, send_with_headers if headers else send)
+                with trying if name == _HASHED else nullcontext():
+                    await application(scope, receive, send_with_headers if headers else send)
             finally:
                 attempts.end()
 
@@ -156,6 +162,7 @@ class RateLimits:
                     raise await self._over(rate, request.address)
                 await _check_presented(request, attempts, request.poll_ref or None)
             except RateLimited as error:
+                scope[OVER_LIMIT] = True
                 await respond_problem(send, error, response_headers(request))
                 return
             try:

@@ -21,6 +21,8 @@ Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 # Set in the scope by a server that has bounded line, headers and times.
 BOUNDED = "livepoll.bounded"
+# Set in the scope of a request that was over a limit: its server may take its time with the next.
+OVER_LIMIT = "livepoll.over_limit"
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _ONE_MESSAGE = {"type": "http.request", "more_body": False}

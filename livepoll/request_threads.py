@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.db import connections
 
+from livepoll.fair_queue import FairQueue
 from polls.errors import Overloaded
 
 Result = TypeVar("Result")
@@ -22,7 +23,8 @@ _STOP_SECONDS = 5.0
 
 
 class RequestThreads:
-    """At most `threads` threads, started as they are needed, and a bounded queue before them.
+    """At most `threads` threads, started as they are needed, and a bounded queue before them, in
+    which senders take turns.
 
     Args:
         name: of the threads, for logs and profiles.
@@ -38,8 +40,7 @@ class RequestThreads:
         self._most = threads
         self._capacity = waiting
         self._changed = threading.Condition()
-        # In order of arrival; a dict, so that what is cancelled leaves at once.
-        self._waiting: dict[Future[Any], Work] = {}
+        self._waiting: FairQueue[Future[Any], Work] = FairQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0
         self._is_stopping = False
@@ -48,22 +49,30 @@ class RequestThreads:
         """How much work waits for a thread."""
         return len(self._waiting)
 
-    def submit(self, work: Callable[[], Result]) -> "Future[Result]":
+    def submit(self, work: Callable[[], Result], *, sender: str = "") -> "Future[Result]":
         """What `work` returns, on a thread. Cancelled before it began, it never begins.
 
+        Args:
+            sender: whose it is. Where the queue is full, the newest work of who has most in it
+                makes room for who has less: its future raises Overloaded.
         Raises:
             Overloaded: too much waits; nothing was done.
         """
         future: Future[Result] = Future()
+        given_up: Future[Any] | None = None
         with self._changed:
             if len(self._waiting) + self._busy >= self._most + self._capacity:
-                raise Overloaded("Too many requests wait; try again.")
-            self._waiting[future] = work
+                given_up = self._waiting.make_room_for(sender)
+                if given_up is None:
+                    raise _too_many()
+            self._waiting.add(sender, future, work)
             idle = len(self._threads) - self._busy
             if len(self._waiting) > idle and len(self._threads) < self._most:
                 self._start()
             self._changed.notify()
         future.add_done_callback(self._forget)
+        if given_up is not None and given_up.set_running_or_notify_cancel():
+            given_up.set_exception(_too_many())
         return future
 
     def stop(self) -> None:
@@ -89,7 +98,7 @@ class RequestThreads:
     def _forget(self, future: "Future[Any]") -> None:
         if future.cancelled():
             with self._changed:
-                self._waiting.pop(future, None)
+                self._waiting.discard(future)
 
     def _run(self) -> None:
         if sys.platform == "linux" and self._niceness:
@@ -112,8 +121,11 @@ class RequestThreads:
                     return None
                 self._changed.wait()
             self._busy += 1
-            future = next(iter(self._waiting))
-            return future, self._waiting.pop(future)
+            return self._waiting.take()
+
+
+def _too_many() -> Overloaded:
+    return Overloaded("Too many requests wait; try again.")
 
 
 def _do(future: "Future[Any]", work: Work) -> None:

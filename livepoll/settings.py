@@ -13,6 +13,7 @@ from typing import Any
 import environ
 import limits
 from corsheaders.defaults import default_headers
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from livepoll.private_files import make_private_folder, make_private_sqlite
@@ -380,6 +381,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["polls.api.parsers.StrictJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_METADATA_CLASS": "polls.api.metadata.EndpointMetadata",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "polls.http.problems.problem_for_exception",
     "UNAUTHENTICATED_USER": None,
@@ -392,6 +394,7 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 AUTHENTICATION_BACKENDS = ["accounts.passwords.CountedPasswords"]
+PASSWORD_HASHERS = ["accounts.hashing.PatientHasher", *global_settings.PASSWORD_HASHERS[1:]]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

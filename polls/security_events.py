@@ -1,12 +1,14 @@
 """Security events: one log line each, and a metric. docs/security-events.md lists them.
 
-No secret and no address stands in a line: who sent a request, and what it aimed at, are keyed
-hashes, the same in all processes, so that lines of one sender can be found. A flood of one
-event writes ten lines a second, the next line says how many were left out; the metric counts all.
+No secret stands in a line. Who sent a request, and what it aimed at, are keyed hashes, the same in
+all processes, so that lines of one sender can be found; an address is in clear only where a
+connection was refused. A flood of one event and detail writes ten lines a second, and hides no
+other; the next line says how many were left out; the metric counts all.
 """
 
 import logging
 import time
+from collections import Counter
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
@@ -14,14 +16,14 @@ from uuid import UUID
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 logger = logging.getLogger("livepoll.security")
 
 _LINES_A_SECOND = 10
 _TAG_CHARACTERS = 12
 
-EVENTS = Counter("livepoll_security_events", "Security events.", ["event", "detail"])
+EVENTS = Metric("livepoll_security_events", "Security events.", ["event", "detail"])
 
 
 class Event(StrEnum):
@@ -32,26 +34,31 @@ class Event(StrEnum):
     LIMIT_MET = "limit_met"
     OWNER_ACTED = "owner_acted"
     CONNECTION_REFUSED = "connection_refused"
+    ORIGIN_REFUSED = "origin_refused"
+
+
+# To block it one needs the address itself, which had no request and so voted nothing.
+_IN_CLEAR = frozenset((Event.CONNECTION_REFUSED,))
 
 
 class _Thinned:
-    """How many lines of each event may still be written in this second."""
+    """How many lines of each event and detail may still be written in this second."""
 
     def __init__(self) -> None:
         self._second = 0
-        self._written: dict[Event, int] = {}
-        self._left_out: dict[Event, int] = {}
+        self._written: Counter[tuple[Event, str]] = Counter()
+        self._left_out: Counter[tuple[Event, str]] = Counter()
 
-    def admit(self, event: Event) -> int | None:
+    def admit(self, event: Event, detail: str) -> int | None:
         """How many lines were left out before this one; None where it is to be left out too."""
-        second = int(time.monotonic())
+        second, kind = int(time.monotonic()), (event, detail)
         if second != self._second:
-            self._second, self._written = second, {}
-        written = self._written[event] = self._written.get(event, 0) + 1
-        if written > _LINES_A_SECOND:
-            self._left_out[event] = self._left_out.get(event, 0) + 1
+            self._second, self._written = second, Counter()
+        self._written[kind] += 1
+        if self._written[kind] > _LINES_A_SECOND:
+            self._left_out[kind] += 1
             return None
-        return self._left_out.pop(event, 0)
+        return self._left_out.pop(kind, 0)
 
 
 _thinned = _Thinned()
@@ -66,11 +73,12 @@ def report(event: Event, detail: str = "", *, address: str = "", target: str = "
         target: what was aimed at, as `poll:…` or `account:…`; hashed too.
     """
     EVENTS.labels(event.value, detail).inc()
-    left_out = _thinned.admit(event)
+    left_out = _thinned.admit(event, detail)
     if left_out is None:
         return
     facts = {"event": event.value, "detail": detail}
     facts |= {"client": tag_of(address)} if address else {}
+    facts |= {"address": address} if address and event in _IN_CLEAR else {}
     facts |= {"target": tag_of(target)} if target else {}
     facts |= {"left_out": str(left_out)} if left_out else {}
     logger.info(

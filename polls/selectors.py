@@ -142,7 +142,10 @@ def get_all_details(refs: Collection[PollRef]) -> list[PollDetails]:
 
 
 def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
-    """Details of these polls, in their order. One query, and what `polls` itself costs."""
+    """Details of these polls, in their order. One query, and what `polls` itself costs; one more
+    where a poll has no options. A poll that is deleted between the two is left out, instead of
+    shown without options.
+    """
     found = list(polls)
     texts: dict[UUID, list[tuple[int, str]]] = {poll.id: [] for poll in found}
     options = Option.objects.filter(poll_id__in=texts, is_retired=False)
@@ -150,6 +153,9 @@ def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
         "poll_id", "number", "text"
     ):
         texts[poll_id].append((number, text))
+    if bare := [poll_id for poll_id, options_of in texts.items() if not options_of]:
+        there = set(Poll.objects.filter(id__in=bare).values_list("id", flat=True))
+        found = [poll for poll in found if texts[poll.id] or poll.id in there]
     return [
         PollDetails(
             state=state_of(poll),

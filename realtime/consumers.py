@@ -20,7 +20,9 @@ from django.conf import settings
 from polls.errors import (
     InvalidToken,
     InvalidVoterCode,
+    Malformed,
     NotOwner,
+    OriginNotAllowed,
     Overloaded,
     PollError,
     PollNotFound,
@@ -28,7 +30,7 @@ from polls.errors import (
 )
 from polls.http.attempts import current_attempts
 from polls.http.caller import Caller, read_caller
-from polls.http.origins import is_allowed_origin
+from polls.http.origins import check_host_and_origin
 from polls.http.request import RawRequest
 from polls.identity.owners import is_owner
 from polls.refs import parse_ref
@@ -109,7 +111,9 @@ class PollConsumer(_BareConsumer):
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         request = RawRequest(self.scope)
-        if not is_allowed_origin(request):
+        try:
+            check_host_and_origin(request)
+        except (Malformed, OriginNotAllowed):
             await self.accept_and_close(CloseCode.NOT_ALLOWED)
         address = request.address
         self.hub = running_hub()
@@ -157,7 +161,7 @@ class PollConsumer(_BareConsumer):
         if self.room is None:
             return
         if self._is_flooding():
-            self.watcher.end(CloseCode.TOO_MANY)
+            self._end(CloseCode.TOO_MANY)
             return
         frame = _parse(message)
         kind = frame.get("type")
@@ -275,9 +279,14 @@ class PollConsumer(_BareConsumer):
     def _complain(self, code: str, detail: str) -> None:
         self.bad_frames += 1
         if self.bad_frames > _BAD_FRAMES_ALLOWED:
-            self.watcher.end(CloseCode.BAD_FRAMES)
+            self._end(CloseCode.BAD_FRAMES)
         else:
             self.watcher.post(frames.error(code, detail))
+
+    def _end(self, code: CloseCode) -> None:
+        """Close for a client that oversteps; it is not read any more, where the server allows."""
+        if not wire.end(self.base_send, code):
+            self.watcher.end(code)
 
     def _give_up(self) -> None:
         """End the connection without a close handshake: the client does not read."""

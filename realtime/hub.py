@@ -26,7 +26,7 @@ from polls.rules.poll import PollState
 from realtime import messages, metrics
 from realtime.audience import Audience
 from realtime.close_codes import CloseCode
-from realtime.memory import release_memory
+from realtime.memory import Releases, release_memory
 from realtime.outage_log import OutageLog
 from realtime.room import Room
 from realtime.watcher import Watcher
@@ -37,10 +37,6 @@ outage_log = OutageLog(logger)
 _LAYER_TIMEOUT_SECONDS = 2.0
 _LAYER_RETRY_SECONDS = 1.0
 _EMPTY_ROOM_SECONDS = 10.0
-# So many sockets that have gone, and more than are left, are worth a look for their memory.
-_LEAVINGS = 500
-# More than so many of them a second are a storm, which is not to be stopped for it.
-_NO_STORM = 100
 # After so many beats without a word of a process its sockets count no more.
 _SILENT_BEATS = 3
 # So many take the reader's thread 20 to 40 ms, for which all else that it is asked waits.
@@ -63,7 +59,7 @@ class Hub:
         self._empty_since: dict[UUID, float] = {}
         self._addresses: Counter[str] = Counter()
         self._admitted = 0  # their sum, which a storm of connects must not add up each time
-        self._dismissed = 0  # since their memory was given back
+        self._releases = Releases()
         self._publishing: asyncio.Task[None] | None = None
         self._channel: str | None = None
         self._layer = get_channel_layer()
@@ -103,7 +99,7 @@ class Hub:
         """A socket that was admitted has gone."""
         self._addresses[address] -= 1
         self._admitted -= 1
-        self._dismissed += 1
+        self._releases.note_leaving()
         metrics.SOCKETS.dec()
         if not self._addresses[address]:
             del self._addresses[address]
@@ -334,7 +330,6 @@ class Hub:
     async def _sweep(self) -> None:
         """Close stuck sockets and empty rooms; release memory once many sockets have left, and
         not while they are still leaving."""
-        before = 0
         while True:
             await asyncio.sleep(1)
             now, limit = time.monotonic(), settings.SLOW_SOCKET_SECONDS
@@ -348,11 +343,8 @@ class Hub:
                     del self._empty_since[poll_id]
                 elif now - since > _EMPTY_ROOM_SECONDS:
                     self._drop(room)
-            is_calm = self._dismissed - before <= max(_NO_STORM, self._admitted // 20)
-            if self._dismissed >= max(_LEAVINGS, self._admitted) and is_calm:
-                self._dismissed = 0
+            if self._releases.is_due(self._admitted, now):
                 release_memory()
-            before = self._dismissed
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -8,7 +8,6 @@ pongs, errors) waits in a short queue.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -64,7 +63,7 @@ class Watcher:
         self.is_over = False
         self.seen: bytes | None = None  # the results that it was handed last
         self.sending_since = 0.0
-        self._outbox: deque[str] = deque()
+        self._outbox: list[str] = []
         self._slot: str | None = None
         self._sender: asyncio.Task[None] | None = None  # there only while something waits
         self._close_code: int | None = None
@@ -153,7 +152,7 @@ class Watcher:
     async def _send_all(self) -> None:
         while True:
             if self._outbox:
-                await self._deliver(self._outbox.popleft())
+                await self._deliver(self._outbox.pop(0))
             elif self._slot is not None:
                 frame, self._slot = self._slot, None
                 await self._deliver(frame)

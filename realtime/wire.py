@@ -14,6 +14,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from realtime.close_codes import CloseCode
 from realtime.socket_protocol import BoundedSocket
 
 _FINAL_TEXT = 0x81
@@ -89,6 +90,16 @@ def when_gone(send: Any, callback: Callable[[], None]) -> None:
         connection.on_gone(callback)
     else:
         callback()
+
+
+def end(send: Any, code: CloseCode) -> bool:
+    """Close for a client that breaks a bound, and read nothing more of it; False under another
+    server, which was told nothing then."""
+    connection = getattr(send, "__self__", None)
+    if not isinstance(connection, BoundedSocket):
+        return False
+    connection.end(code)
+    return True
 
 
 def abort(send: Any) -> None:

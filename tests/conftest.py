@@ -1,6 +1,7 @@
 """What tests of several packages share."""
 
 import ssl
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,10 @@ from hypothesis import settings as hypothesis_settings
 
 from polls.database.outages import last_write
 from tests.sizes import sized
+
+# With it jsonschema also checks the format `iri`, which no schema here has, and its grammars take
+# 3 s to import: of every worker.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment] # what an import then finds missing
 
 # A busy machine is no failing example.
 hypothesis_settings.register_profile(

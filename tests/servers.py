@@ -14,6 +14,7 @@ group by the poll's id, so that no worker hears another.
 What a machine lacks is a skip that says so; with CI set every skip is a failure.
 """
 
+import gc
 import os
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -37,6 +38,16 @@ SETTINGS_NOT_INHERITED = (
 # What the first process tells its workers: why there are no servers.
 SERVERS_MISSING = "LIVEPOLL_TESTS_SERVERS_MISSING"
 NOT_FAST = ("servers", "e2e", "chaos", "alone", "slow")
+# The files that take a worker more than 20 s; the order alone hangs on this, so a guess will do.
+LONGEST_FIRST = (
+    *("test_bench.py", "e2e/test_pages.py", "e2e/test_screens.py", "e2e/test_browser.py"),
+    *("replay/test_replay_ballots.py", "e2e/test_accessibility.py", "e2e/test_owner_pages.py"),
+    *("deploy/test_cluster.py", "e2e/test_deaths.py", "e2e/test_voter_pages.py"),
+    *("e2e/test_sign_in.py", "e2e/test_schema_conformance.py", "e2e/test_replay.py"),
+    *("test_limits.py", "e2e/test_page_costs.py", "e2e/test_admin.py"),
+    *("chaos/test_chaos.py", "chaos/test_outages.py", "chaos/test_floods.py"),
+    *("hostile/test_hostile.py", "chaos/test_rolling_restart.py"),
+)
 TEST_SETTINGS = {"SECRET_KEY": "only-for-tests-" + "x" * 40, "RATE_LIMITS": "off"}
 
 
@@ -77,6 +88,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # A wrapper, so that it comes before pytest-django's own, which loads the settings.
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    gc.disable()  # until all is collected: a third of a worker's start
     options = early_config.known_args_namespace
     stack = ExitStack()
     early_config.add_cleanup(stack.close)
@@ -146,6 +158,16 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"backend: {'SQLite, in-process' if backend.embedded else 'PostgreSQL, Redis'}"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What imports and collection made stays to the end, and the collector need not look at it."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)  # after the random order was drawn, and marks given by folder
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     backend = config.stash[BACKEND]
@@ -162,11 +184,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if hasattr(config, "workeroutput"):
             config.workeroutput["left_out"] = len(left_out)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_is_short)  # long ones first, so that the workers end together
+        items.sort(key=_turn)
 
 
-def _is_short(item: pytest.Item) -> bool:
-    return not any(item.get_closest_marker(name) for name in ("e2e", "chaos", "slow"))
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """Long files first, and servers before what only computes, so that the workers end together."""
+    name = item.location[0].removeprefix("tests/")
+    turn = LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    return turn, not any(item.get_closest_marker(mark) for mark in ("e2e", "chaos", "slow"))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -64,6 +64,10 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
+def long(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(b"x" * 1_000_000)
+
+
 handler500 = "livepoll.problem_views.server_error"
 urlpatterns = [
     path("held/", held),
@@ -73,5 +77,6 @@ urlpatterns = [
     path("failing/", failing),
     path("api/failing/", failing),
     path("stream/", stream),
+    path("long/", long),
     path("", include("web.urls")),  # what pages link to
 ]

@@ -16,9 +16,13 @@ from django.test import override_settings
 from livepoll import django_endpoint
 from livepoll.django_endpoint import SWITCH_SECONDS, DjangoEndpoint
 from livepoll.request_threads import RequestThreads
+from livepoll.unsent import UnsentResponses
 from polls.errors import Overloaded
+from polls.http import heavy_requests
+from polls.http.heavy_requests import HeavyRequests
 from tests import slow_urls
 from tests.polls.elsewhere import kill_backend
+from tests.realtime.waiting import eventually
 
 Message = dict[str, Any]
 
@@ -286,6 +290,29 @@ async def test_a_stream_whose_client_does_not_read_gives_its_thread_back(
     assert len((await Exchange(endpoint, "/stream/").run()).body) == 7_000_000
 
 
+async def test_a_slow_stream_is_waited_for_only_while_nobody_wants_its_place(
+    make_endpoint: Callable[..., DjangoEndpoint],
+    scene: slow_urls.Scene,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = HeavyRequests(1)
+    monkeypatch.setattr(heavy_requests, "heavy_requests", places)
+    monkeypatch.setattr(django_endpoint, "WANTED_SECONDS", 0.05)
+    monkeypatch.setattr(django_endpoint, "_LOOK_SECONDS", 0.01)
+    endpoint = make_endpoint(heavy=1)
+    slow = Exchange(endpoint, "/stream/")
+    slow.reads.clear()
+    running = asyncio.create_task(slow.run())
+    assert await asyncio.to_thread(scene.entered.acquire, timeout=20)
+    place = places.take("somebody")
+    assert not (await asyncio.wait([running], timeout=0.2))[0]
+    with pytest.raises(Overloaded):
+        places.take("somebody else")
+    assert (await running).sent == []
+    assert await asyncio.to_thread(scene.closed.wait, 20)
+    place.release()
+
+
 async def test_a_stream_whose_client_is_gone_gives_its_thread_back(
     make_endpoint: Callable[..., DjangoEndpoint], scene: slow_urls.Scene
 ) -> None:
@@ -299,6 +326,29 @@ async def test_a_stream_whose_client_is_gone_gives_its_thread_back(
     leaving.reads.set()  # what a server does for one that is gone
     assert await asyncio.to_thread(scene.closed.wait, 20)
     assert len((await Exchange(endpoint, "/stream/").run()).body) == 7_000_000
+
+
+async def test_readers_that_do_not_read_hold_few_long_responses(
+    make_endpoint: Callable[..., DjangoEndpoint],
+) -> None:
+    endpoint = make_endpoint()
+    endpoint.unsent = UnsentResponses(2_500_000)
+    slow = [Exchange(endpoint, "/long/") for _ in range(2)]
+    for one in slow:
+        one.reads.clear()
+    running = [asyncio.create_task(one.run()) for one in slow]
+    await eventually(lambda: endpoint.unsent.held_bytes == 2_000_000)
+    refused = await Exchange(endpoint, "/long/").run()
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    honest = Exchange(endpoint, "/long/")
+    honest.scope["client"] = ("192.0.2.1", 4711)
+    assert len((await honest.run()).body) == 1_000_000
+    assert endpoint.unsent.held_bytes == 1_000_000
+    for one in slow:
+        one.gone.set()
+        one.reads.set()
+    await asyncio.gather(*running)
+    assert endpoint.unsent.held_bytes == 0
 
 
 async def test_a_stream_that_fails_before_its_first_byte_is_a_failure(

@@ -15,19 +15,21 @@ from tests.chaos.crowd import until
 from tests.chaos.wire import WatchSocket, frame_bytes
 from tests.e2e.conftest import (
     StartSite,
+    _site_to_share,
     embedded_database,
     embedded_template,
     own_redis,
     servers_database,
     servers_template,
+    shared_site,
     start_site,
 )
 from tests.e2e.harness import Server, Site
 from tests.poll_api import Json
 
 __all__ = [
-    "embedded_database", "embedded_template", "own_redis", "servers_database", "servers_template",
-    "start_site",
+    "_site_to_share", "embedded_database", "embedded_template", "own_redis", "servers_database",
+    "servers_template", "shared_site", "start_site",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.e2e
@@ -223,12 +225,11 @@ def test_too_many_frames_close_the_socket(start_site: StartSite) -> None:
     asyncio.run(watch())
 
 
-def test_a_frame_that_is_too_large_closes_the_socket(start_site: StartSite) -> None:
-    site = start_site("embedded")
-    poll = make_poll(site)
+def test_a_frame_that_is_too_large_closes_the_socket(shared_site: Site) -> None:
+    poll = make_poll(shared_site)
 
     async def watch() -> None:
-        socket = await open_socket(site, poll)
+        socket = await open_socket(shared_site, poll)
         for _ in range(6):  # five are complained about
             socket.send(frame_bytes(b'{"type":"' + b"x" * 4096 + b'"}'))
         assert await close_code(socket) == 4400
@@ -283,11 +284,10 @@ def cookie_of(answer: httpx.Response) -> set[str]:
 
 
 def test_the_voter_cookie_is_shut_in_and_secure_where_the_proxy_says_https(
-    start_site: StartSite,
+    start_site: StartSite, shared_site: Site
 ) -> None:
     behind = start_site("embedded", env={"TRUSTED_PROXIES": "1"})
-    alone = start_site("embedded")
-    for site, is_secure in ((behind, True), (alone, False)):
+    for site, is_secure in ((behind, True), (shared_site, False)):
         poll = make_poll(site)
         answer = vote(site.url, poll, 1, **({"X-Forwarded-Proto": "https"} if is_secure else {}))
         assert {"HttpOnly", "SameSite"} <= cookie_of(answer)
@@ -296,10 +296,9 @@ def test_the_voter_cookie_is_shut_in_and_secure_where_the_proxy_says_https(
     assert "Secure" not in cookie_of(plain)
 
 
-def test_pages_and_answers_carry_security_headers(start_site: StartSite) -> None:
-    site = start_site("embedded")
-    poll = make_poll(site)
-    with client(site.url) as http:
+def test_pages_and_answers_carry_security_headers(shared_site: Site) -> None:
+    poll = make_poll(shared_site)
+    with client(shared_site.url) as http:
         pages = ["/", "/new/", *(f"/p/{poll['code']}/{one}" for one in ("", "live/", "manage/"))]
         for path in pages:
             page = http.get(path)

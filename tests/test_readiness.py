@@ -24,9 +24,10 @@ def prober(site: Site) -> Person:
 
 
 @pytest.fixture
-def closed_before() -> Iterator[None]:
-    """The connection of readiness is new, and is gone afterwards."""
+def closed_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The connection of readiness is new and asked each time, and is gone afterwards."""
     health.stop_asking()
+    monkeypatch.setattr(health.checks, "max_age_seconds", 0.0)
     yield
     health.stop_asking()
     last_write.was_stored()
@@ -109,3 +110,22 @@ def test_its_connection_lasts_and_is_its_own(prober: Person) -> None:
             " AND query LIKE 'SELECT (SELECT count(*) FROM (SELECT %%' AND pid <> pg_backend_pid()"
         )
         assert cursor.fetchone() == (1,)
+
+
+def test_a_flood_asks_the_database_once_a_second(
+    prober: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Draining and refused votes show at once all the same."""
+    asked = []
+    check = health._check_what_a_vote_needs
+
+    def ask() -> None:
+        asked.append(1)
+        check()
+
+    monkeypatch.setattr(health, "_check_what_a_vote_needs", ask)
+    monkeypatch.setattr(health.checks, "max_age_seconds", 1000.0)
+    assert {readiness(prober) for _ in range(20)} == {(200, "")}
+    assert len(asked) == 1
+    last_write.was_refused(OperationalError("database or disk is full"))
+    assert readiness(prober) == (503, "OperationalError")

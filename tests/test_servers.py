@@ -14,6 +14,12 @@ from django.conf import settings
 from django.db import connection
 
 from deploy.local_servers import PrivatePostgres, PrivateRedis, private_folder
+from tests.servers import LONGEST_FIRST
+
+
+def test_the_files_that_go_first_exist() -> None:
+    here = Path(__file__).parent
+    assert [name for name in LONGEST_FIRST if not (here / name).exists()] == []
 
 
 @pytest.mark.django_db

@@ -86,6 +86,7 @@ def rules_for(word: str) -> list[Retired]:
     return [rule for rule in RETIRED if re.fullmatch(rule.words, word)]
 
 
+@cache
 def words_of(text: str) -> list[str]:
     """The words in prose or in an identifier of any style, in lower case."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", text)]

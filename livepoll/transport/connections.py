@@ -45,7 +45,7 @@ class Connection:
         self.on_timeout = on_timeout
         self.is_socket = False  # upgraded: pings and its watcher see whether its client reads
         self.portion = 0
-        self.waiting_since = 0.0  # for the rest of a request; 0 while none is under way
+        self.waiting_since = 0.0  # for the rest of a request or message; 0 while none is under way
         self.stalled_since = 0.0  # with bytes that the client does not take
         self.unsent = 0
 

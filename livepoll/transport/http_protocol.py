@@ -7,18 +7,20 @@ same connection are finished first.
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httptools
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from livepoll.request_guard import BOUNDED
+from livepoll.request_guard import BOUNDED, OVER_LIMIT
 from livepoll.transport.connections import Connection, running_connections
 from livepoll.transport.refusals import Refused, note_refusal, response_bytes
 from polls import errors
 from polls.identity.client_address import subscriber_of
 from polls.rules.limits import LIMITS
+from realtime.close_codes import CloseCode
 from realtime.socket_protocol import BoundedSocket
 
 # The parser is given no more at a time: what one call of it can make is bounded by this.
@@ -30,6 +32,8 @@ _DISCARDED_BYTES = 4 * 1024 * 1024
 # The websockets library takes no longer header lines.
 _UPGRADE_LINE_BYTES = 8000
 _FAREWELL_SECONDS = 2.0
+# The shortest Retry-After: who keeps to that does not notice.
+HELD_SECONDS = 1.0
 _LOOKED_AT = frozenset((b"host", b"expect", b"transfer-encoding"))
 
 _LINE_BYTES = LIMITS["request_line_bytes"]
@@ -45,12 +49,13 @@ class BoundedHTTP(HttpToolsProtocol):
     # Beside the 28 attributes of Uvicorn's, which Python looks up fast while there are no more than
     # 30: as attributes like them these made each vote 15 us dearer.
     __slots__ = (
-        "_codings", "_discarded", "_has_begun", "_head_fed", "_hosts", "_in_head", "_is_over",
-        "_is_whole", "_refusal", "_running", "_silent", "connection",
+        "_codings", "_discarded", "_has_begun", "_head_fed", "_hosts", "_in_head", "_is_held",
+        "_is_over", "_is_whole", "_refusal", "_running", "_silent", "connection",
     )  # fmt: skip
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.connection: Connection | None = None
+        self._is_held = False  # nothing is read, after a 429
         self._is_over = False  # what comes is thrown away
         self._is_whole = False  # no request is under way
         self._has_begun = False
@@ -250,8 +255,28 @@ class BoundedHTTP(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
+    def on_response_complete(self) -> None:
+        """Go on to the next request; after a 429 only when its client may try again.
+
+        Until then nothing is read: TCP holds a flood back where it comes from, and a connection
+        costs a refusal a second. Not behind a proxy, whose connections are of many clients.
+        """
+        running = self._running
+        if running is None or OVER_LIMIT not in running.scope or settings.TRUSTED_PROXIES:
+            super().on_response_complete()
+            return
+        self._is_held = True
+        self.flow.pause_reading()
+        self.loop.call_later(HELD_SECONDS, self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_held = False
+        super().on_response_complete()
+
     def _is_responding(self) -> bool:
-        return self._running is not None and not self._running.response_complete
+        """Whether a response is under way, or those that wait are held."""
+        running = self._running
+        return running is not None and (self._is_held or not running.response_complete)
 
     def handle_websocket_upgrade(self) -> None:
         connection, self.connection = self.connection, None
@@ -266,6 +291,8 @@ class BoundedHTTP(HttpToolsProtocol):
         connection.is_socket = True
         release = running_connections(self.loop).release
         if isinstance(protocol, BoundedSocket):
+            connection.on_timeout = partial(protocol.end, CloseCode.TOO_SLOW)
+            protocol.let_time(connection)
             protocol.on_gone(lambda: release(connection))
         else:
             release(connection)

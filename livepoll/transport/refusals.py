@@ -1,7 +1,4 @@
-"""How a connection that breaks a bound is sent away: one response, one count, few log lines."""
-
-import logging
-import time
+"""How a connection that breaks a bound is sent away: one response, one count, one event."""
 
 import orjson
 
@@ -10,9 +7,6 @@ from polls import errors
 from polls.http.problems import PROBLEM_CONTENT_TYPE, problem_of
 from polls.security_events import Event, report
 
-logger = logging.getLogger("livepoll.refused")
-
-_QUIET_SECONDS = 10.0
 _PHRASES = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -21,8 +15,6 @@ _PHRASES = {
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }
-_quiet_until: dict[str, float] = {}
-_unsaid: dict[str, int] = {}
 
 
 class Refused(Exception):
@@ -40,16 +32,9 @@ class Refused(Exception):
 
 
 def note_refusal(reason: str, address: str) -> None:
-    """Count and report a refusal; one line a reason in ten seconds, however many there are."""
+    """Count and report a refusal."""
     REFUSED.labels(reason).inc()
     report(Event.CONNECTION_REFUSED, reason, address=address)
-    now = time.monotonic()
-    if now < _quiet_until.get(reason, 0.0):
-        _unsaid[reason] = _unsaid.get(reason, 0) + 1
-        return
-    more = _unsaid.pop(reason, 0)
-    logger.warning("refused reason=%s address=%s more=%d", reason, address, more)
-    _quiet_until[reason] = now + _QUIET_SECONDS
 
 
 def response_bytes(error: errors.PollError) -> bytes:

@@ -61,8 +61,15 @@ def _report_act(request: Request, poll: Poll, address: str) -> None:
 
 
 def shown(request: Request, poll: Poll | PollDetails) -> dict[str, Any]:
-    details = poll if isinstance(poll, PollDetails) else selectors.details_of([poll])[0]
-    return poll_object(details, base_url(request), datetime.now(UTC))
+    """The poll as this client sees it.
+
+    Raises:
+        PollNotFound: it was deleted meanwhile.
+    """
+    details = [poll] if isinstance(poll, PollDetails) else selectors.details_of([poll])
+    if not details:
+        raise errors.PollNotFound
+    return poll_object(details[0], base_url(request), datetime.now(UTC))
 
 
 def whole_number(text: str, most: int) -> int | None:

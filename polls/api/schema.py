@@ -80,7 +80,9 @@ def endpoint(
     def decorate(method: Any) -> Any:
         of_every_endpoint = _ALWAYS if method.__name__ == "get" else (*_ALWAYS, *_ALWAYS_UNSAFE)
         every = documented | _problems((*refuses, *of_every_endpoint))
-        return extend_schema(summary=summary, responses=every, **more)(method)
+        described = extend_schema(summary=summary, responses=every, **more)(method)
+        described.summary = summary  # for OPTIONS
+        return described
 
     return decorate
 

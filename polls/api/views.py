@@ -42,7 +42,7 @@ from polls.results.reader import PollQuery, Reading, reader
 from polls.rules.credentials import Credential
 from polls.rules.limits import LIMITS
 from polls.rules.poll import PollState, Status, may_see_results
-from polls.rules.refusals import Refusal
+from polls.rules.refusals import OF_RETRACTIONS_ALONE, Refusal
 from polls.rules.times import iso
 from polls.voting.ballot_box import ballot_box
 from polls.voting.vote import Cast
@@ -181,7 +181,7 @@ class VotesView(APIView):
         refuses=(
             errors.VoterRequired, errors.InvalidToken, errors.InvalidVoterCode,
             errors.PollNotFound, errors.TooLarge, errors.UnsupportedMediaType,
-            *(errors.BY_CODE[refusal] for refusal in Refusal),
+            *(errors.BY_CODE[one] for one in Refusal if one not in OF_RETRACTIONS_ALONE),
         ),
         request=VoteRequestSerializer,
         parameters=[schema.REF, schema.IDEMPOTENCY_KEY],

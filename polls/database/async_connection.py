@@ -7,15 +7,13 @@ session: statements are prepared, and settings are made once a connection.
 
 import asyncio
 import logging
-import socket
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
 
 import asyncpg
 import orjson
-from django.db import connection
 
+from polls.database.connection_parameters import bound_silence, dsn
 from polls.database.stale_backends import END_BACKEND, Backend, stale_backends
 
 logger = logging.getLogger(__name__)
@@ -29,13 +27,6 @@ _ASKED_BEFORE_CONNECTING = 16
 _SETTINGS = """SET TIME ZONE 'UTC'; SET enable_seqscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off"""
 _BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-# libpq's names in Django's OPTIONS that are set in another way or may be left out. Others that
-# asyncpg does not know (`require_auth`) ask for more than it can do: there it cannot connect.
-_OF_LIBPQ_ALONE = {
-    "assume_role", "client_encoding", "connect_timeout", "fallback_application_name",
-    "gssdelegation", "gssencmode", "load_balance_hosts", "sslcompression", "sslsni",
-    "tcp_user_timeout",
-}  # fmt: skip
 
 
 class AsyncConnection:
@@ -48,8 +39,7 @@ class AsyncConnection:
         self._is_asking = False
         self._backend: Backend | None = None
         self._asked = 0
-        self._retry_at = 0.0
-        self._has_failed = False  # to connect
+        self._retry_at = 0.0  # none has failed yet
 
     def ready_or_connect(self) -> bool:
         """Whether a query can be made; when not, connects if it was asked often enough."""
@@ -76,8 +66,8 @@ class AsyncConnection:
         self._is_asking = True
         try:
             rows: list[asyncpg.Record] = await self._connection.fetch(sql, *arguments)
+            return rows
         except asyncpg.IntegrityConstraintViolationError:
-            self._is_asking = False
             raise
         except BaseException as error:
             if isinstance(error, asyncpg.PostgresError) and not isinstance(
@@ -87,8 +77,8 @@ class AsyncConnection:
             self._retry_at = self._loop.time() + _RETRY_SECONDS
             self.close()
             raise
-        self._is_asking = False
-        return rows
+        finally:
+            self._is_asking = False
 
     def close(self) -> None:
         """End the connection at once; a query under way raises."""
@@ -100,7 +90,6 @@ class AsyncConnection:
             return
         if self._is_asking and self._backend is not None:
             stale_backends.add(self._backend)
-        self._is_asking = False
         with suppress(RuntimeError):  # its event loop has closed
             closing.terminate()
 
@@ -113,8 +102,8 @@ class AsyncConnection:
         opened: asyncpg.Connection[Any] | None = None
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                opened = await asyncpg.connect(_dsn())
-                _bound_silence(opened)
+                opened = await asyncpg.connect(dsn())
+                bound_silence(opened)
                 await opened.set_type_codec(
                     "jsonb", schema="pg_catalog", format="binary",
                     encoder=lambda value: b"\x01" + orjson.dumps(value),  # the form's version
@@ -128,41 +117,10 @@ class AsyncConnection:
             opened.add_termination_listener(self._on_termination)
             self._connection, opened = opened, None
         except Exception as error:
-            log = logger.info if self._has_failed else logger.warning
+            log = logger.info if self._retry_at else logger.warning
             log("no connection of the event loop's own for now: %r", error)
-            self._has_failed = True
             self._retry_at = self._loop.time() + _RETRY_SECONDS
         finally:
             self._connecting = None
             if opened is not None:
                 opened.terminate()
-
-
-def _dsn() -> str:
-    """Django's connection parameters as asyncpg reads them."""
-    parameters = {
-        name: value
-        for name, value in connection.get_connection_params().items()
-        if isinstance(value, str | int)
-        and name not in _OF_LIBPQ_ALONE
-        and (name, value) != ("channel_binding", "prefer")
-        and not name.startswith("keepalives")
-    }
-    return f"postgresql://?{urlencode(parameters)}"
-
-
-def _bound_silence(opened: "asyncpg.Connection[Any]") -> None:
-    """Give up a peer that vanished without a word, after the same times as Django's connections."""
-    found: socket.socket = opened._transport.get_extra_info("socket")
-    if found.family == socket.AF_UNIX:
-        return
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = connection.get_connection_params()
-    for option, name in (
-        ("TCP_KEEPIDLE", "keepalives_idle"),
-        ("TCP_KEEPINTVL", "keepalives_interval"),
-        ("TCP_KEEPCNT", "keepalives_count"),
-        ("TCP_USER_TIMEOUT", "tcp_user_timeout"),
-    ):
-        if hasattr(socket, option) and name in options:
-            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), int(options[name]))

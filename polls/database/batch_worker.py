@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Generic
 
 from django.db import connection
@@ -64,9 +65,7 @@ class BatchWorker(Generic[Item, Answer]):
                 self._start()
         except Exception as error:  # no thread could be started
             logger.exception("%s cannot work", self._name)
-            for one in pending:
-                if not one.future.done():
-                    one.future.set_exception(error)
+            settle((one, error) for one in pending)
             return
         for one in pending:
             self._waiting.put(one)
@@ -87,22 +86,15 @@ class BatchWorker(Generic[Item, Answer]):
                 self._thread = thread
 
     def _run(self) -> None:
-        is_stopping = False
-        while not is_stopping:
-            batch = []
-            one = self._waiting.get()
-            while one is not None:
-                batch.append(one)
-                if len(batch) == self._batch_size:
-                    break
-                try:
-                    one = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-            else:
-                is_stopping = True
-            if batch:
-                self._answer(batch)
+        one = self._waiting.get()
+        while one is not None:
+            batch = [one]
+            with suppress(queue.Empty):
+                while len(batch) < self._batch_size and (one := self._waiting.get_nowait()):
+                    batch.append(one)
+            self._answer(batch)
+            if one is not None:
+                one = self._waiting.get()
         connection.close()
 
     def _answer(self, batch: list[Pending[Item, Answer]]) -> None:

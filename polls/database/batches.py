@@ -119,12 +119,7 @@ class Batches(Generic[Item, Answer]):
         if own is None:
             for other in [one for one in self._by_loop if one.is_closed()]:
                 self._close(other)
-            own = LoopBatches(
-                loop,
-                self._make_loop_work(),
-                batch_size=self._batch_size,
-                hand_over=self._worker.put,
-            )
+            own = LoopBatches(loop, self._make_loop_work(), self._batch_size, self._worker.put)
             self._by_loop = {**self._by_loop, loop: own}
         return own
 
@@ -146,7 +141,6 @@ class LoopBatches(Generic[Item, Answer]):
         self,
         loop: asyncio.AbstractEventLoop,
         work: LoopWork[Item, Answer],
-        *,
         batch_size: int,
         hand_over: Callable[[Sequence[Pending[Item, Answer]]], None],
     ) -> None:
@@ -194,12 +188,9 @@ class LoopBatches(Generic[Item, Answer]):
                     self._hand_over(rest)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             logger.info("left to the thread for now: %r", error)
-            self.close()
         except Exception:
             logger.exception("a batch breaks something of ours, and is left to the thread")
-            self.close()
-        except BaseException:  # cancelled: no caller may wait for ever
-            self.close()
-            raise
         finally:
             self._running = None
+            if self._batch:  # failed, or cancelled: no caller may wait for ever
+                self.close()

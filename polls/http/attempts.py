@@ -41,6 +41,14 @@ class Attempts:
     def found(self, poll: str) -> None:
         """There is a poll of this name: to name it again is no attempt. From any thread."""
 
+    def signed_in(self) -> None:
+        """A password was right. From any thread."""
+
+    def is_guessing(self) -> bool:
+        """Whether passwords come from this address without end, few of them right. From any
+        thread."""
+        return False
+
     def check_now(self, credential: Credential, *, poll: str = "", account: str = "") -> None:
         """`check`, from a thread."""
 

@@ -9,25 +9,28 @@ from django.conf import settings
 
 from polls.errors import Malformed, OriginNotAllowed
 from polls.http.request import RawRequest
+from polls.security_events import Event, report
 
 
 def check_host_and_origin(request: RawRequest) -> None:
-    """Refuse what may carry a user's cookie: a request from a page of another origin.
+    """Refuse, and report, what may carry a user's cookie: a request or a socket from a page of
+    another origin.
 
     Raises:
         Malformed: the Host is none of ours.
         OriginNotAllowed
     """
-    request.check_host()
-    if b"origin" in request.headers and not is_allowed_origin(request):
-        raise OriginNotAllowed
-
-
-def is_allowed_origin(request: RawRequest) -> bool:
     try:
         request.check_host()
     except Malformed:
-        return False
+        report(Event.ORIGIN_REFUSED, "host", address=request.address)
+        raise
+    if b"origin" in request.headers and not _is_allowed_origin(request):
+        report(Event.ORIGIN_REFUSED, "origin", address=request.address)
+        raise OriginNotAllowed
+
+
+def _is_allowed_origin(request: RawRequest) -> bool:
     origin = request.header(b"origin")
     if not origin or origin in settings.ALLOWED_ORIGINS:
         return True

@@ -1,10 +1,9 @@
 """Voter codes: made for a `code` poll, shown once, kept only as the voter key they lead to."""
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -15,10 +14,8 @@ from polls import errors
 from polls.identity.voters import voter_key_of_code
 from polls.models import JOIN_CODE_ALPHABET, Vote, VoterCode
 from polls.rules.limits import LIMITS
-from polls.rules.poll import PollState
+from polls.rules.poll import PollState, VoterPolicy
 from polls.selectors import lock_poll, state_of
-
-Key = TypeVar("Key")
 
 _GROUPS = 2
 _GROUP_LENGTH = 4
@@ -97,25 +94,17 @@ def count_voter_codes(poll_id: UUID) -> tuple[int, int]:
     return codes.count(), codes.filter(_has_voted(poll_id)).count()
 
 
-def usable_codes(poll_ids: Collection[UUID], voters: Collection[str]) -> set[tuple[UUID, str]]:
-    """The (poll id, voter key) of codes that are known and not revoked, among these. One query."""
-    found = VoterCode.objects.filter(
-        poll_id__in=poll_ids, voter__in=voters, revoked_at__isnull=True
-    ).values_list("poll_id", "voter")
-    return {(poll_id, voter.hex) for poll_id, voter in found}
-
-
-def unknown_codes(codes: Mapping[Key, tuple[PollState, str]]) -> set[Key]:
-    """The keys of those codes that their polls have not, or have revoked. One query, and none where
-    there is no code."""
+def unknown_codes(voters: Iterable[tuple[PollState, str]]) -> set[str]:
+    """Of these voters, as (poll, voter key), the keys of those whose poll goes by codes, and whose
+    code it has not, or has revoked. One query, and none where no poll goes by codes."""
+    codes = {(poll.id, voter) for poll, voter in voters if poll.voter_policy == VoterPolicy.CODE}
     if not codes:
         return set()
-    found = {
-        key: (state.id, voter_key_of_code(state, code)) for key, (state, code) in codes.items()
-    }
-    polls, voters = zip(*found.values(), strict=True)
-    usable = usable_codes(set(polls), set(voters))
-    return {key for key, one in found.items() if one not in usable}
+    poll_ids, keys = zip(*codes, strict=True)
+    usable = VoterCode.objects.filter(
+        poll_id__in=set(poll_ids), voter__in=keys, revoked_at__isnull=True
+    ).values_list("poll_id", "voter")
+    return {key for _, key in codes - {(poll_id, voter.hex) for poll_id, voter in usable}}
 
 
 def revoke_voter_codes(poll_id: UUID, numbers: Collection[int]) -> int:

@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import count
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from polls.identity.keys import derive_key
 from polls.rules.poll import CAST_BY_TOKEN, Derivation, PollState, VoterPolicy
 
 _DEVICE_ID_BYTES = 16
+_REPEATED_FROM_BEFORE = timedelta(days=1)
 
 
 def _tag(mac: hmac.HMAC, device: str) -> str:
@@ -121,6 +123,13 @@ def is_from_before(token: str) -> bool:
     )
 
 
+def may_repeat_from_before(token: str | None, cast_at: datetime, now: datetime) -> bool:
+    """Whether a vote from before, of which it is not known what token cast it, is shown again to
+    who casts the same with this token: the answer to a vote just before an upgrade may have been
+    lost."""
+    return now - cast_at < _REPEATED_FROM_BEFORE and token is not None and is_from_before(token)
+
+
 def voter_key(state: PollState, identity: Identity, slot: str = "") -> str:
     """What this poll stores of this voter: 32 bits of the poll's id, 96 of an HMAC, in
     hexadecimal digits, which Python hashes and compares faster than a UUID. No I/O.
@@ -142,15 +151,33 @@ def voter_key(state: PollState, identity: Identity, slot: str = "") -> str:
 
 
 def caster_key(state: PollState, voter: str, identity: Identity) -> str | None:
-    """What is stored beside a vote of which voter token cast it, where the voter key leaves that
-    open (`CAST_BY_TOKEN`); else None. 32 hexadecimal digits; two votes cannot be linked by it.
+    """What is stored beside a vote of who cast it, where the voter key leaves that open
+    (`CAST_BY_TOKEN`); else None. 32 hexadecimal digits: half of the voter token's, half of the
+    Idempotency-Key's, or of one where the other did not come. Either shows the vote
+    (`is_same_caster`). Two votes cannot be linked by it.
 
     Args:
         voter: the vote's voter key.
     """
     if state.voter_policy not in CAST_BY_TOKEN:
         return None
-    message = f"caster:{voter}:{device_in(state, identity)}"
+    of_key = _device_of_key(state, identity.idempotency_key)
+    caster = _caster(voter, identity.device or of_key)
+    if not (identity.device and of_key):
+        return caster
+    return caster[:16] + _caster(voter, of_key)[16:]
+
+
+def is_same_caster(one: str | None, other: str | None) -> bool:
+    """Whether two caster keys of one voter key have the token or the Idempotency-Key in common;
+    where the policy keeps none, there is but one."""
+    if one is None or other is None:
+        return one is other
+    return one[:16] == other[:16] or one[16:] == other[16:]
+
+
+def _caster(voter: str, device: str) -> str:
+    message = f"caster:{voter}:{device}"
     return _ended(_voter_mac(Derivation.OWN), message.encode())[:16].hex()
 
 

@@ -6,31 +6,27 @@ PostgreSQL an event loop with a connection of its own reads plain results itself
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
-
-from django.db import connection
 
 from polls import errors, selectors, services
 from polls.database.async_connection import AsyncConnection
 from polls.database.batches import Batches
-from polls.database.outages import is_outage
+from polls.database.healing import answer_each
 from polls.database.pending import Pending, settle
 from polls.identity.voter_codes import unknown_codes
-from polls.identity.voters import Identity, caster_key, voter_key
+from polls.identity.voters import Identity
 from polls.refs import PollRef
 from polls.results.ballot_counts import BallotCounts
 from polls.results.cache import ResultsCache
-from polls.results.changes import Changes, WatchedPolls, compare
-from polls.rules.poll import PollState, Status, VoterPolicy
+from polls.results.changes import Changes, WatchedPolls
+from polls.rules.poll import PollState, Status
 from polls.selectors import PollDetails
 from polls.voting import sql
 from polls.voting.vote import StoredVote, Voter
-
-logger = logging.getLogger(__name__)
 
 _CAPACITY = 50_000
 _BATCH_SIZE = 2_000
@@ -81,27 +77,26 @@ def read_polls(queries: Sequence[PollQuery]) -> list[Reading | BaseException]:
     now = datetime.now(UTC)
     asked = set(queries)
     states = _sealed_states({query.ref for query in asked}, now)
-    shown = {states[one.ref].id: states[one.ref] for one in asked
-             if one.results and one.ref in states}  # fmt: skip
+    found = {query: states[query.ref] for query in asked if query.ref in states}
+    shown = {state.id: state for query, state in found.items() if query.results}
     results = _results_cache.encoded(
         [(state, state.status_at(now)) for state in shown.values()], _ballot_counts.results_at
     )
-    wanted = {states[one.ref].id for one in asked if one.details and one.ref in states}
+    wanted = {state.id for query, state in found.items() if query.details}
     details = {one.state.id: one for one in selectors.get_all_details(wanted)} if wanted else {}
-    votes = _current_votes([one for one in asked if one.identity is not None], states)
-    unknown = _with_unknown_codes([one for one in asked if one not in votes], states)
+    votes, unknown = _own_votes(found)
     readings = {
-        one: Reading(
+        query: Reading(
             state,
             state.status_at(now),
-            results.get(state.id) if one.results else None,
-            details.get(state.id) if one.details else None,
-            votes.get(one),
-            _tag_of(state, state.status_at(now)) if one.results else None,
-            one in unknown,
+            results.get(state.id) if query.results else None,
+            details.get(state.id) if query.details else None,
+            votes.get(query),
+            _tag_of(state, state.status_at(now)) if query.results else None,
+            query in unknown,
         )
-        for one in asked
-        if (state := states.get(one.ref))
+        for query, state in found.items()
+        if not query.details or state.id in details  # else it was deleted meanwhile
     }
     return [readings.get(query) or errors.PollNotFound() for query in queries]
 
@@ -130,61 +125,38 @@ def _sealed_states(refs: set[PollRef], now: datetime) -> dict[PollRef, PollState
     return selectors.by_ref(found)
 
 
-def _current_votes(
-    queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
-) -> dict[PollQuery, StoredVote]:
-    """The votes that count of those voters who have one and have cast it."""
+def _own_votes(
+    found: Mapping[PollQuery, PollState],
+) -> tuple[dict[PollQuery, StoredVote], set[PollQuery]]:
+    """The votes that count of those voters who have one and have cast it; and the queries whose
+    voter code is none of their poll's, or revoked."""
     voters: dict[PollQuery, Voter] = {}
-    for query in queries:
-        state = states.get(query.ref)
-        if state is not None and query.identity is not None:
+    for query, state in found.items():
+        if query.identity is not None:
             with suppress(errors.PollError):  # not a voter of this poll
-                key = voter_key(state, query.identity)
-                caster = caster_key(state, key, query.identity)
-                voters[query] = Voter(state.id, state.epoch, key, caster)
-    votes = sql.current_votes([*voters.values()])
-    return {
+                voters[query] = Voter.of(state, query.identity)
+    current = sql.current_votes([*voters.values()])
+    votes = {
         query: vote
         for query, one in voters.items()
-        if (vote := votes.get(one.key)) is not None and vote.is_of(one)
+        if (vote := current.get(one.key)) is not None and vote.is_of(one)
     }
+    unknown = unknown_codes(
+        (found[query], one.key) for query, one in voters.items() if query not in votes
+    )
+    return votes, {query for query, one in voters.items() if one.key in unknown}
 
 
-def _with_unknown_codes(
-    queries: Sequence[PollQuery], states: Mapping[PollRef, PollState]
-) -> set[PollQuery]:
-    """Those of these queries whose voter code is none of their poll's, or revoked."""
-    codes: dict[PollQuery, tuple[PollState, str]] = {}
-    for query in queries:
-        state = states.get(query.ref)
-        code = query.identity.voter_code if query.identity is not None else None
-        if state is not None and code and state.voter_policy == VoterPolicy.CODE:
-            codes[query] = state, code
-    return unknown_codes(codes)
-
-
-def _read_or_heal(queries: Sequence[PollQuery]) -> Sequence[Reading | BaseException]:
-    for _ in range(2):
-        try:
-            return read_polls(queries)
-        except Exception as error:
-            if is_outage(error):
-                logger.info("reading again after: %s", error)
-                connection.close()
-                continue
-            if len(queries) == 1:
-                logger.exception("a poll cannot be read")
-                return [error]
-            half = len(queries) // 2  # its neighbours can
-            return [*_read_or_heal(queries[:half]), *_read_or_heal(queries[half:])]
-    return [errors.Overloaded("The database is away; try again.") for _ in queries]
-
-
-def _answer(questions: Sequence[PollQuery | WatchedPolls]) -> Sequence[Any]:
+def _answer(questions: Sequence[PollQuery | WatchedPolls]) -> list[Any]:
     """Queries share what they cost; each comparison is a query of its own."""
     queries = [one for one in questions if isinstance(one, PollQuery)]
-    readings = iter(_read_or_heal(queries) if queries else ())
-    return [next(readings) if isinstance(one, PollQuery) else compare(one) for one in questions]
+    readings = iter(read_polls(queries) if queries else ())
+    return [
+        next(readings)
+        if isinstance(one, PollQuery)
+        else Changes(*selectors.get_changes(one.states))
+        for one in questions
+    ]
 
 
 async def _answer_at_hand(
@@ -209,7 +181,7 @@ class Reader(Batches[PollQuery | WatchedPolls, Any]):
 
     def __init__(self, *, capacity: int, batch_size: int) -> None:
         super().__init__(
-            "reader", _answer, lambda: _answer_at_hand,
+            "reader", partial(answer_each, _answer), lambda: _answer_at_hand,
             capacity=capacity, batch_size=batch_size,
         )  # fmt: skip
 

@@ -16,9 +16,15 @@ class Verdict(StrEnum):
 
 
 def decide_vote(
-    state: PollState, now: datetime, marks: Marks, earlier: Marks | None, *, is_own: bool = True
+    state: PollState,
+    now: datetime,
+    marks: Marks | None,
+    earlier: Marks | None,
+    *,
+    is_own: bool = True,
 ) -> Verdict | Refusal:
-    """Decide a valid ballot: the whole rule of who may vote when, and how often.
+    """Decide a valid ballot, or without `marks` a retraction: the whole rule of who may vote when,
+    and how often.
 
     A repeat of the recorded vote is repeated in every state of the poll, so that a retry always
     gets the first answer.
@@ -28,11 +34,16 @@ def decide_vote(
         is_own: whether who votes now has cast it; if not, it is neither repeated nor replaced, and
             the answer is the same for every ballot.
     """
-    if earlier is not None and is_own and earlier == marks:
+    if earlier is None or not is_own:
+        if marks is None:
+            return Refusal.NOT_VOTED
+    elif earlier == marks:
         return Verdict.REPEATED
     refusal = refusal_by_status(state, now)
     if refusal is not None:
         return refusal
+    if marks is None:
+        return Verdict.RETRACTED if state.vote_change else Refusal.VOTE_CHANGE_OFF
     if earlier is None:
         return Verdict.ACCEPTED
     return Verdict.REPLACED if is_own and state.vote_change else Refusal.ALREADY_VOTED

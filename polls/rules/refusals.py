@@ -14,6 +14,11 @@ class Refusal(StrEnum):
     TOO_FEW_CHOICES = "too_few_choices"
     TOO_MANY_CHOICES = "too_many_choices"
     DUPLICATE_CHOICES = "duplicate_choices"
+    NOT_VOTED = "not_voted"
+    VOTE_CHANGE_OFF = "vote_change_off"
+
+
+OF_RETRACTIONS_ALONE = {Refusal.NOT_VOTED, Refusal.VOTE_CHANGE_OFF}
 
 
 class BallotError(ValueError):

@@ -5,36 +5,31 @@ poll's next `seq` and moves the totals; votes, totals and version are committed 
 all. `fast_lane` is the short way for first votes on PostgreSQL.
 """
 
-import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from polls import errors, events, metrics, selectors
-from polls.database.outages import is_outage, last_write
+from polls.database.healing import answer_each
+from polls.database.outages import last_write
 from polls.database.stale_backends import end_stale_backends
-from polls.identity.voter_codes import usable_codes
-from polls.identity.voters import caster_key, is_from_before, voter_key
+from polls.identity.voter_codes import unknown_codes
+from polls.identity.voters import may_repeat_from_before
 from polls.refs import PollRef
 from polls.rules.ballot import BallotError, Marks, Refusal, read_ballot, slot_of
 from polls.rules.deciding import Verdict, decide_vote, refusal_by_status
-from polls.rules.poll import PollState, VoterPolicy
+from polls.rules.poll import PollState
 from polls.rules.tally import Tally
 from polls.voting import sql
 from polls.voting.vote import Cast, Outcome, StoredVote, Voter
 
-logger = logging.getLogger(__name__)
-
-# So long is a vote from before, of which it is not known what token cast it, repeated for a token
-# from before: the answer to a vote just before an upgrade may have been lost.
-_REPEATED_FROM_BEFORE = timedelta(days=1)
 _USED = "There is a vote for this voter code or address; the token that cast it alone may see it."
 
 
-def store(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | BaseException]:
+def store(batch: Sequence[Cast]) -> list[Outcome | BaseException]:
     """Record a batch; heals a connection that died, and spares a bad vote's neighbours.
 
     A commit whose answer was lost may have happened. Trying again is safe: a stored vote is
@@ -44,27 +39,22 @@ def store(batch: Sequence[Cast], *, may_retry: bool = True) -> list[Outcome | Ba
         One Outcome a vote, same order, or the exception to answer with: Overloaded where the
         database is away, ServerError for a vote that breaks.
     """
+    answers = answer_each(_store, batch)
+    failures = [one for one in answers if isinstance(one, errors.PollError)]
+    metrics.count_outcomes(one.code for one in failures)
+    for failure in failures:
+        if failure.__cause__ is not None:
+            last_write.was_refused(failure.__cause__)
+    return answers
+
+
+def _store(batch: Sequence[Cast]) -> list[Outcome]:
     started = time.perf_counter()
-    try:
-        end_stale_backends()
-        outcomes = record_votes(batch)
-    except Exception as error:
-        if is_outage(error):
-            connection.close()
-            if may_retry:
-                return store(batch, may_retry=False)
-            logger.warning("the database is away: %s", error)
-            last_write.was_refused(error)
-            metrics.count_outcomes([errors.Overloaded.code] * len(batch))
-            return [errors.Overloaded("The database is away; try again.") for _ in batch]
-        logger.exception("a batch of %d votes failed", len(batch))
-        if len(batch) > 1:
-            return [outcome for cast in batch for outcome in store([cast])]
-        metrics.count_outcomes([errors.ServerError.code])
-        return [errors.ServerError()]
+    end_stale_backends()
+    outcomes = record_votes(batch)
     last_write.was_stored()
     metrics.measure_batch(outcomes, time.perf_counter() - started)
-    return [*outcomes]
+    return outcomes
 
 
 def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
@@ -82,32 +72,29 @@ def record_votes(batch: Sequence[Cast]) -> list[Outcome]:
         DatabaseError: nothing was stored. Where the connection broke at COMMIT, that is not known.
     """
     with transaction.atomic():
-        states = selectors.lock_states({cast.ref for cast in batch})
-        locked = [LockedPoll(state, Tally.of(state)) for state in states]
-        by_ref: dict[PollRef, LockedPoll] = {}
-        for poll in locked:
-            by_ref[poll.state.id] = by_ref[poll.state.code] = poll
-        polls = [by_ref.get(cast.ref) for cast in batch]
+        locked = selectors.lock_states({cast.ref for cast in batch})
+        polls = [LockedPoll(state, Tally.of(state)) for state in locked]
+        by_ref = {ref: poll for poll in polls for ref in (poll.state.id, poll.state.code)}
         now = datetime.now(UTC)
-        voters = _voters_of(batch, polls)
-        current = sql.current_votes([one for one in voters if isinstance(one, Voter)])
-        for vote in current.values():
+        voters = _voters_of(batch, by_ref)
+        for vote in sql.current_votes([one for one in voters if isinstance(one, Voter)]).values():
             by_ref[vote.poll_id].current[vote.voter] = vote
         decided = [
-            _decide(cast, poll, voter, now)
-            for cast, poll, voter in zip(batch, polls, voters, strict=True)
+            _decide(cast, by_ref[voter.poll_id], voter, now)
+            if isinstance(voter, Voter)
+            else Outcome(Verdict.REFUSED, error=voter)
+            for cast, voter in zip(batch, voters, strict=True)
         ]
-        changed = [poll for poll in locked if poll.appended]
-        after = {id(poll): poll.state_after() for poll in locked}
-        states = [after[id(poll)] for poll in changed]
-        appended = [vote for poll in changed for vote in poll.appended.values()]
-        superseded = [vote for poll in changed for vote in poll.superseded]
+        after = selectors.by_ref(poll.state_after() for poll in polls)
+        states = [after[poll.state.id] for poll in polls if poll.appended]
+        appended = [vote for poll in polls for vote in poll.appended.values()]
+        superseded = [vote for poll in polls for vote in poll.superseded]
         sql.write(states, appended, superseded, now)
     if states:
         events.publish_tallies_changed(states)
     return [
-        Outcome(one.verdict, one.vote, after[id(poll)], one.error, now) if poll else one
-        for one, poll in zip(decided, polls, strict=True)
+        Outcome(one.verdict, one.vote, after.get(cast.ref), one.error, now)
+        for cast, one in zip(batch, decided, strict=True)
     ]
 
 
@@ -143,7 +130,7 @@ class LockedPoll:
             self.state.id, self.state.epoch, self.state.version + len(self.appended) + 1,
             voter.key, marks, now,
             is_current=marks is not None, replaces=earlier.seq if earlier else None,
-            caster=voter.caster,
+            caster=earlier.caster if earlier else voter.caster,
         )  # fmt: skip
         self.appended[vote.seq] = vote
         if marks is not None:
@@ -158,85 +145,50 @@ class LockedPoll:
 
 
 def _voters_of(
-    batch: Sequence[Cast], polls: Sequence[LockedPoll | None]
+    batch: Sequence[Cast], polls: Mapping[PollRef, LockedPoll]
 ) -> list[Voter | errors.PollError]:
     """The voter of each vote, or why it is refused."""
-    voters: list[Voter | errors.PollError] = []
-    by_code: set[Voter] = set()
-    for cast, poll in zip(batch, polls, strict=True):
-        if poll is None:
-            voters.append(errors.PollNotFound())
-            continue
-        state = poll.state
+    voters = [_voter_of(cast, polls.get(cast.ref)) for cast in batch]
+    unknown = unknown_codes(
+        (polls[one.poll_id].state, one.key) for one in voters if isinstance(one, Voter)
+    )
+    return [
+        errors.InvalidVoterCode() if isinstance(one, Voter) and one.key in unknown else one
+        for one in voters
+    ]
+
+
+def _voter_of(cast: Cast, poll: LockedPoll | None) -> Voter | errors.PollError:
+    if poll is None:
+        return errors.PollNotFound()
+    try:
+        return Voter.of(poll.state, cast.identity, slot_of(poll.state, cast.body))
+    except errors.PollError as error:
+        return error
+
+
+def _decide(cast: Cast, poll: LockedPoll, voter: Voter, now: datetime) -> Outcome:
+    marks = None
+    if cast.body is not None:
         try:
-            key = voter_key(state, cast.identity, slot_of(state, cast.body))
-        except errors.PollError as error:
-            voters.append(error)
-            continue
-        voter = Voter(state.id, state.epoch, key, caster_key(state, key, cast.identity))
-        voters.append(voter)
-        if state.voter_policy == VoterPolicy.CODE:
-            by_code.add(voter)
-    if not by_code:
-        return voters
-    usable = usable_codes({one.poll_id for one in by_code}, {one.key for one in by_code})
-    unusable = {one for one in by_code if (one.poll_id, one.key) not in usable}
-    return [errors.InvalidVoterCode() if voter in unusable else voter for voter in voters]
-
-
-def _decide(
-    cast: Cast, poll: LockedPoll | None, voter: Voter | errors.PollError, now: datetime
-) -> Outcome:
-    if poll is None or not isinstance(voter, Voter):
-        assert isinstance(voter, errors.PollError)
-        return Outcome(Verdict.REFUSED, error=voter)
+            marks = read_ballot(poll.state, cast.body)
+        except BallotError as problem:
+            closed = refusal_by_status(poll.state, now)
+            if closed and problem.refusal != Refusal.MALFORMED:
+                return _refused(closed)
+            return _refused(problem.refusal, problem.detail)
     earlier = poll.current.get(voter.key)
     is_own = earlier is None or earlier.is_of(voter)
-    if cast.body is None:
-        return _decide_retraction(poll, voter, earlier if is_own else None, now)
-    try:
-        marks = read_ballot(poll.state, cast.body)
-    except BallotError as problem:
-        closed = refusal_by_status(poll.state, now)
-        if closed and problem.refusal != Refusal.MALFORMED:
-            return _refused(closed)
-        return _refused(problem.refusal, problem.detail)
-    if not is_own and _may_repeat(cast, earlier, marks, now):
-        return Outcome(Verdict.REPEATED, earlier)
-    earlier_marks = earlier.marks if earlier else None
-    verdict = decide_vote(poll.state, now, marks, earlier_marks, is_own=is_own)
+    if earlier and not is_own and earlier.caster is None and earlier.marks == marks:
+        is_own = may_repeat_from_before(cast.identity.token, earlier.cast_at, now)
+    verdict = decide_vote(poll.state, now, marks, earlier.marks if earlier else None, is_own=is_own)
     if isinstance(verdict, Refusal):
-        if not is_own and verdict == Refusal.ALREADY_VOTED:
-            return _refused(verdict, _USED)
-        return _refused(verdict, vote=earlier if is_own else None)
+        if is_own:
+            return _refused(verdict, vote=earlier if cast.body is not None else None)
+        return _refused(verdict, _USED if verdict == Refusal.ALREADY_VOTED else "")
     if verdict == Verdict.REPEATED:
         return Outcome(verdict, earlier)
     return Outcome(verdict, poll.append(voter, marks, now, earlier))
-
-
-def _may_repeat(cast: Cast, earlier: StoredVote | None, marks: Marks, now: datetime) -> bool:
-    """Whether this is the retry of a vote from before: see `_REPEATED_FROM_BEFORE`."""
-    return (
-        earlier is not None
-        and earlier.caster is None
-        and earlier.marks == marks
-        and now - earlier.cast_at < _REPEATED_FROM_BEFORE
-        and cast.identity.token is not None
-        and is_from_before(cast.identity.token)
-    )
-
-
-def _decide_retraction(
-    poll: LockedPoll, voter: Voter, earlier: StoredVote | None, now: datetime
-) -> Outcome:
-    if earlier is None:
-        return Outcome(Verdict.REFUSED, error=errors.NotVoted())
-    refusal = refusal_by_status(poll.state, now)
-    if refusal is not None:
-        return _refused(refusal)
-    if not poll.state.vote_change:
-        return Outcome(Verdict.REFUSED, error=errors.VoteChangeOff())
-    return Outcome(Verdict.RETRACTED, poll.append(voter, None, now, earlier))
 
 
 def _refused(refusal: Refusal, detail: str = "", vote: StoredVote | None = None) -> Outcome:

@@ -33,8 +33,8 @@ class FastLane:
     """Stores first votes of one event loop, by what it knows of their polls."""
 
     def __init__(self) -> None:
-        self._known: dict[PollRef, PollState] = {}
-        self._known_until: dict[PollRef, float] = {}  # by the clock of time.monotonic
+        # With the time.monotonic() until which it is relied on; None where there is no such poll.
+        self._known: dict[PollRef, tuple[PollState | None, float]] = {}
         self._detours = self._next_detours = 0
 
     async def store(
@@ -53,9 +53,9 @@ class FastLane:
             return batch
         started = time.perf_counter()
         casts = [pending.item for pending in batch]
-        await self._look_up(connection, {cast.ref for cast in casts})
+        states = await self._look_up(connection, {cast.ref for cast in casts})
         try:
-            votes = FirstVotes(casts, self._known, datetime.now(UTC))
+            votes = FirstVotes(casts, states, datetime.now(UTC))
         except Exception:  # a vote that breaks something of ours: the committer finds out which
             return batch
         if not votes:
@@ -72,21 +72,19 @@ class FastLane:
             asyncio.get_running_loop().call_soon(_answer, settled, time.perf_counter() - started)
         return [pending for number, pending in enumerate(batch) if number not in outcomes]
 
-    async def _look_up(self, connection: AsyncConnection, refs: Collection[PollRef]) -> None:
-        """Read those polls that were not read lately."""
-        now, known_until = time.monotonic(), self._known_until
-        unknown = [ref for ref in refs if known_until.get(ref, 0.0) <= now]
-        if not unknown:
-            return
-        if len(known_until) > _MOST_KNOWN:
+    async def _look_up(
+        self, connection: AsyncConnection, refs: Collection[PollRef]
+    ) -> dict[PollRef, PollState]:
+        """The states of those polls that exist; those that were not read lately are read."""
+        if len(self._known) > _MOST_KNOWN:
             self.forget()
-        for ref in unknown:
-            self._known.pop(ref, None)
-            known_until[ref] = now + KNOWN_SECONDS
-        for state in await selectors.fetch_states(connection, unknown):
-            for name in (state.id, state.code):
-                self._known[name] = state
-                known_until[name] = now + KNOWN_SECONDS
+        now, never = time.monotonic(), (None, 0.0)
+        unknown = [ref for ref in refs if self._known.get(ref, never)[1] <= now]
+        if unknown:
+            read = selectors.by_ref(await selectors.fetch_states(connection, unknown))
+            for ref in {*unknown, *read}:
+                self._known[ref] = read.get(ref), now + KNOWN_SECONDS
+        return {ref: state for ref in refs if (state := self._known[ref][0]) is not None}
 
     def _back_off(self, not_stored: int) -> None:
         """After votes that were not stored, because a voter had voted or a poll has changed, leave
@@ -101,7 +99,6 @@ class FastLane:
     def forget(self) -> None:
         """Read every poll again before it is relied on."""
         self._known.clear()
-        self._known_until.clear()
 
 
 def _answer(settled: list[tuple[PendingVote, Outcome]], seconds: float) -> None:

@@ -1,13 +1,9 @@
 """First votes in one statement, decided before the lock: optimistic concurrency control.
 
-Most votes are the first of their voter, in an open poll, by its rules. They are decided by what
-their polls were when they were last read. One statement, which is its own transaction, then takes
-each poll's row in id order where epoch and revision are still the same, adds to the totals as they
-are by now, gives the votes the seqs that follow, and stores them. It stores nothing of a poll that
-has changed, and nothing at all if any voter of the batch has voted before: then the committer
-decides the whole batch.
-
-Why that is exact: docs/decisions/first-votes-in-one-trip.md.
+They are decided by what their polls were when they were last read. The statement, which is its own
+transaction, locks the polls in id order, adds to their totals and stores the votes. It stores
+nothing of a poll whose epoch or revision has changed, and nothing at all if any voter of the batch
+has voted before. Why that is exact: docs/decisions/first-votes-in-one-trip.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
-from uuid import UUID
 
 from polls import errors
 from polls.identity.voters import voter_key
@@ -69,21 +64,44 @@ class Addition:
     voters: list[str] = field(default_factory=list)
     marks: list[Marks] = field(default_factory=list)
 
+    def take(self, number: int, voter: str, body: Mapping[str, Any] | None) -> None:
+        """Take a voter's only vote of the batch, if it is a valid ballot."""
+        if body is None:
+            return
+        try:
+            marks = self.kind.read(self.state, body)
+        except BallotError:
+            return
+        self.numbers.append(number)
+        self.voters.append(voter)
+        self.marks.append(marks)
+        self.kind.count(self.tally, marks, 1)
+
 
 class FirstVotes:
     """Those votes of a batch that can be stored by `ADD_FIRST_VOTES`. No I/O.
 
     Args:
         batch: votes in order of arrival.
-        known: polls as they were last read; votes of others are left out.
+        states: polls as they were last read; votes of others are left out.
         now: decides whether a poll is open, and is the votes' `cast_at`.
     """
 
     def __init__(
-        self, batch: Sequence[Cast], known: Mapping[PollRef, PollState], now: datetime
+        self, batch: Sequence[Cast], states: Mapping[PollRef, PollState], now: datetime
     ) -> None:
         self.now = now
-        self._additions = _additions(_lone_votes(batch, known), now)
+        taken = {ref: one for ref, one in states.items() if _takes_first_votes(one, now)}
+        by_id = {
+            state.id: Addition(state, kind_of(state.kind), Tally.to_add())
+            for state in taken.values()
+        }
+        by_ref = {ref: by_id[state.id] for ref, state in taken.items()}
+        for voter, vote in _lone_votes(batch, by_ref).items():
+            if vote is not None:
+                number, addition = vote
+                addition.take(number, voter, batch[number].body)
+        self._additions = [one for _, one in sorted(by_id.items()) if one.voters]
 
     def __len__(self) -> int:
         return sum(len(one.voters) for one in self._additions)
@@ -127,53 +145,26 @@ class FirstVotes:
         return found
 
 
-# A vote's place in the batch, its poll, and its body.
-_LoneVote = tuple[int, PollState, Mapping[str, Any] | None]
+def _takes_first_votes(state: PollState, now: datetime) -> bool:
+    """Not where a code has to be looked up or a caster to be kept, nor where totals are more than a
+    sum an option."""
+    is_simple = kind_of(state.kind).is_sum and state.voter_policy not in CAST_BY_TOKEN
+    return is_simple and state.status_at(now) == Status.OPEN
 
 
 def _lone_votes(
-    batch: Sequence[Cast], known: Mapping[PollRef, PollState]
-) -> dict[str, _LoneVote | None]:
-    """By voter; None for one with several votes, which are to be decided in their order."""
-    found: dict[str, _LoneVote | None] = {}
+    batch: Sequence[Cast], additions: Mapping[PollRef, Addition]
+) -> dict[str, tuple[int, Addition] | None]:
+    """By voter, a vote's place in the batch and what it may be added to; None for a voter with
+    several votes, which are to be decided in their order."""
+    found: dict[str, tuple[int, Addition] | None] = {}
     for number, (ref, identity, body) in enumerate(batch):
-        state = known.get(ref)
-        if state is None:
+        addition = additions.get(ref)
+        if addition is None:
             continue
         try:
-            voter = voter_key(state, identity, slot_of(state, body))
+            voter = voter_key(addition.state, identity, slot_of(addition.state, body))
         except errors.PollError:
             continue
-        found[voter] = None if voter in found else (number, state, body)
+        found[voter] = None if voter in found else (number, addition)
     return found
-
-
-def _additions(votes: Mapping[str, _LoneVote | None], now: datetime) -> list[Addition]:
-    """By poll, in the order of the polls' ids."""
-    additions: dict[UUID, Addition | None] = {}
-    for voter, vote in votes.items():
-        if vote is None:
-            continue
-        number, state, body = vote
-        if state.id in additions:
-            addition = additions[state.id]
-        else:
-            kind = kind_of(state.kind)
-            # Not where a code has to be looked up or a caster to be kept, nor where totals are more
-            # than a sum an option.
-            is_simple = kind.is_sum and state.voter_policy not in CAST_BY_TOKEN
-            takes = is_simple and state.status_at(now) == Status.OPEN
-            addition = Addition(state, kind, Tally.to_add()) if takes else None
-            additions[state.id] = addition
-        if addition is None or body is None:
-            continue
-        try:
-            marks = addition.kind.read(addition.state, body)
-        except BallotError:
-            continue
-        addition.numbers.append(number)
-        addition.voters.append(voter)
-        addition.marks.append(marks)
-        addition.kind.count(addition.tally, marks, 1)
-    by_id = [additions[poll_id] for poll_id in sorted(additions)]
-    return [addition for addition in by_id if addition is not None and addition.voters]

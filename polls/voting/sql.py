@@ -8,7 +8,6 @@ a transaction that holds the polls' locks.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.db import connection
@@ -19,7 +18,6 @@ from polls.voting.vote import StoredVote, Voter
 
 VENDOR = connection.vendor
 
-
 # On PostgreSQL one look into the index a voter: before the planner has statistics of a table that
 # grows by thousands of rows a second, any other join of a hundred voters may read it all.
 _EARLIER = {
@@ -29,7 +27,8 @@ _EARLIER = {
         ON vote.is_current AND vote.voter = given.voter AND vote.epoch = given.epoch""",
 }[VENDOR]
 _CURRENT_VOTES = f"""SELECT given.place, vote.seq, vote.marks, vote.cast_at, vote.replaces,
-        vote.caster FROM {json_table("given", voter="uuid", epoch="integer", place="integer")}
+        CAST(vote.caster AS text)
+    FROM {json_table("given", voter="uuid", epoch="integer", place="integer")}
     {_EARLIER}"""  # noqa: S608
 _SUPERSEDE = f"""UPDATE polls_vote SET is_current = false
     FROM {json_table("given", poll_id="uuid", epoch="integer", seq="bigint")}
@@ -61,8 +60,9 @@ def current_votes(voters: Sequence[Voter]) -> dict[str, StoredVote]:
     for place, seq, marks, cast_at, replaces, caster in rows:
         poll_id, epoch, key, _ = voters[place]
         found[key] = StoredVote(
-            poll_id, epoch, seq, key, orjson.loads(marks), _moment(cast_at), True, replaces,
-            caster and _hex(caster),
+            poll_id, epoch, seq, key, orjson.loads(marks),
+            cast_at if cast_at.tzinfo else cast_at.replace(tzinfo=UTC),  # SQLite says no zone
+            replaces=replaces, caster=caster and caster.replace("-", ""),
         )  # fmt: skip
     return found
 
@@ -92,14 +92,3 @@ def write(states: Sequence[PollState], appended: Votes, superseded: Votes, now: 
 
 def _json(rows: Sequence[tuple[Any, ...]]) -> str:
     return orjson.dumps(rows).decode()
-
-
-def _hex(value: UUID | str) -> str:
-    """A key as PostgreSQL's driver gives it, or as SQLite keeps it."""
-    return value.hex if isinstance(value, UUID) else value
-
-
-def _moment(value: datetime | str) -> datetime:
-    """A time as PostgreSQL's driver gives it, or as SQLite keeps it: UTC without saying so."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from polls import errors
-from polls.identity.voters import Identity
+from polls.identity.voters import Identity, caster_key, is_same_caster, voter_key
 from polls.refs import PollRef
 from polls.rules.ballot import Marks
 from polls.rules.deciding import Verdict
@@ -30,6 +30,16 @@ class Voter(NamedTuple):
     key: str
     caster: str | None = None
 
+    @classmethod
+    def of(cls, state: PollState, identity: Identity, slot: str = "") -> "Voter":
+        """Who votes in this poll.
+
+        Raises:
+            VoterRequired: the policy asks for what the request did not bring.
+        """
+        key = voter_key(state, identity, slot)
+        return cls(state.id, state.epoch, key, caster_key(state, key, identity))
+
 
 class StoredVote(NamedTuple):
     """A vote event as it is recorded; without marks, a retraction."""
@@ -47,7 +57,7 @@ class StoredVote(NamedTuple):
     def is_of(self, voter: Voter) -> bool:
         """Whether this voter's vote was cast by who comes as this voter now: a used code, a shared
         address does not show another's."""
-        return self.caster == voter.caster
+        return is_same_caster(self.caster, voter.caster)
 
 
 class Outcome(NamedTuple):

@@ -1,13 +1,13 @@
 """The container files: valid by their schemas, and true to the code they start."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
 
 from deploy.nginx_config import TEMPLATE
 from livepoll.management.commands import serve
@@ -48,14 +48,9 @@ def assert_serves(command: list[str]) -> dict[str, Any]:
     ids=["compose", "workflows"],
 )
 def test_the_files_are_valid_by_their_published_schema(schema: str, files: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *files],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    paths = [str(ROOT / file) for file in files]
+    done = CliRunner().invoke(check_jsonschema, ["--builtin-schema", schema, *paths])
+    assert done.exit_code == 0, done.output
 
 
 def test_there_are_two_web_processes_behind_nginx(services: dict[str, Any]) -> None:

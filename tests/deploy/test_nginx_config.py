@@ -43,7 +43,7 @@ def test_what_a_client_says_of_its_address_is_overwritten() -> None:
 
 def test_the_server_keeps_idle_connections_longer_than_nginx() -> None:
     nginx_upstream_keepalive_seconds = 60  # nginx's default keepalive_timeout of an upstream
-    assert "keepalive 64;" in SITE
+    assert "keepalive 512;" in SITE
     assert nginx_upstream_keepalive_seconds < serve.KEEP_ALIVE_SECONDS
 
 
@@ -58,6 +58,12 @@ def test_nothing_is_said_twice_and_errors_have_the_one_shape() -> None:
         ("431", "431", "headers_too_large"),
         ("503", "503", "overloaded"),
     ]
+
+
+def test_an_address_that_is_too_long_is_no_failure() -> None:
+    """nginx answers 500 from a named location while there is no address."""
+    assert "error_page 414 /.uri-too-long;" in SITE
+    assert "location = /.uri-too-long {" in SITE
 
 
 def test_its_bounds_are_those_of_the_server(settings: Any) -> None:

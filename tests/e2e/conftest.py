@@ -165,6 +165,7 @@ def embedded_database(embedded_template: Path, tmp_path: Path) -> str:
 
 
 def _sqlite_copy(template: Path, folder: Path) -> str:
+    """The URL of a copy of a SQLite database, in `folder`."""
     path = folder / "site.sqlite3"
     source, target = sqlite3.connect(template), sqlite3.connect(path)
     try:

@@ -16,11 +16,15 @@ from typing import Literal, Self
 import httpx
 
 from deploy.local_servers import GuardedProcess, free_port
+from tests.sizes import sized
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_DEADLINE_SECS = 30.0
 POLL_INTERVAL_SECS = 0.02
 Server = Literal["uvicorn", "daphne"]
+
+# For tests that hash many passwords and measure none; the long form hashes as a server does.
+QUICK_PASSWORDS = sized(short="tests.e2e.quick_passwords:application", long="asgi:application")
 
 # Nothing else of the caller's environment reaches a server process.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import OpenPage
-from tests.e2e.harness import Site, manage, site_env
+from tests.e2e.harness import QUICK_PASSWORDS, Site, manage, site_env
 from tests.poll_api import Json, owner_headers
 
 PASSWORD = "correct horse 7"
@@ -66,7 +66,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         log=folder / "createsuperuser.log",
     )
     with (
-        Site(folder, database_url=f"sqlite:///{database}", env=ON) as site,
+        Site(folder, database_url=f"sqlite:///{database}", env=ON, app=QUICK_PASSWORDS) as site,
         httpx.Client(base_url=site.url, trust_env=False, timeout=20) as http,
     ):
         for name in ("clerk", "stranger"):

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.conftest import OpenPage, StartSite
+from tests.e2e.harness import Site
 from tests.e2e.pages import SCREEN, address, api_of
 from tests.poll_api import Json
 
@@ -35,14 +36,13 @@ async def test_the_screen_counts_who_watches_over_all_processes(
 
 
 async def test_the_line_of_votes_begins_at_the_first_one_not_when_the_screen_was_opened(
-    start_site: StartSite, open_page: OpenPage
+    shared_site: Site, open_page: OpenPage
 ) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+    async with api_of(shared_site) as api:
         poll = await api.create()
         for number in range(3):
             await api.vote(poll, 1, voter=f"voter {number}")
-        screen = await open_page(address(site, poll, "live/"), **SCREEN)
+        screen = await open_page(address(shared_site, poll, "live/"), **SCREEN)
         await expect(screen.locator(".timeline-text")).to_contain_text("3 votes since")
         await api.vote(poll, 2, voter="another")
         await expect(screen.locator(".timeline-text")).to_contain_text("4 votes since")
@@ -73,14 +73,13 @@ def serving(html: str) -> Iterator[int]:
 
 
 async def test_a_frame_is_shown_on_the_sites_that_the_owner_names_and_on_no_other(
-    start_site: StartSite, open_page: OpenPage
+    shared_site: Site, open_page: OpenPage
 ) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+    async with api_of(shared_site) as api:
         poll = await api.create()
-    owner = await open_page(address(site, poll, manage(poll)))
+    owner = await open_page(address(shared_site, poll, manage(poll)))
     snippet = await owner.locator("#embed input").first.input_value()
-    assert snippet.startswith(f'<iframe src="{address(site, poll, "live/")}?embed=1"')
+    assert snippet.startswith(f'<iframe src="{address(shared_site, poll, "live/")}?embed=1"')
     with serving(snippet) as port:
         friend, stranger = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
         await owner.fill("#embed-embed_origins", "friend.example")
@@ -101,14 +100,13 @@ async def test_a_frame_is_shown_on_the_sites_that_the_owner_names_and_on_no_othe
             await page.close()
 
 
-async def test_a_copy_is_a_draft_of_its_own(start_site: StartSite, open_page: OpenPage) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+async def test_a_copy_is_a_draft_of_its_own(shared_site: Site, open_page: OpenPage) -> None:
+    async with api_of(shared_site) as api:
         poll = await api.create(question="Once more?")
         await api.vote(poll, 1, voter="someone")
         await api.act(poll, "reset")
         await api.vote(poll, 1, voter="someone")
-    owner = await open_page(address(site, poll, manage(poll)))
+    owner = await open_page(address(shared_site, poll, manage(poll)))
     await expect(owner.locator("#history")).to_contain_text("First vote since the last reset")
     await owner.click('[data-verb="clone"]')
     await expect(owner.locator('#status[data-status="draft"]')).to_be_visible()
@@ -133,12 +131,11 @@ async def test_the_start_page_shows_who_leads(start_site: StartSite, open_page: 
 
 
 async def test_a_sheet_of_voter_codes_opens_with_its_style_and_its_numbers(
-    start_site: StartSite, open_page: OpenPage
+    shared_site: Site, open_page: OpenPage
 ) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+    async with api_of(shared_site) as api:
         poll = await api.create(voter_policy="code")
-    page = await open_page(address(site, poll, manage(poll)))
+    page = await open_page(address(shared_site, poll, manage(poll)))
     await page.fill("#codes-count", "2")
     await page.click('#codes button[value="sheet"]')
     async with page.expect_popup() as opened:

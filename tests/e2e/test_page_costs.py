@@ -120,12 +120,11 @@ async def script_seconds(session: CDPSession) -> float:
 
 
 async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
-    start_site: StartSite, open_page: OpenPage, figure: Figure
+    shared_site: Site, open_page: OpenPage, figure: Figure
 ) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+    async with api_of(shared_site) as api:
         poll = await api.create()
-        screen = await open_page(address(site, poll, "live/"), **SCREEN)
+        screen = await open_page(address(shared_site, poll, "live/"), **SCREEN)
         await expect(screen.locator('#connection[data-state="live"]')).to_be_visible()
         idle = await screen.evaluate(FRAMES, 1)
         session = await screen.context.new_cdp_session(screen)
@@ -149,13 +148,12 @@ async def test_the_screen_keeps_moving_at_twenty_votes_a_second(
 
 
 async def test_from_tap_to_bar_on_another_screen(
-    start_site: StartSite, open_page: OpenPage, figure: Figure
+    shared_site: Site, open_page: OpenPage, figure: Figure
 ) -> None:
-    site = start_site("embedded")
-    async with api_of(site) as api:
+    async with api_of(shared_site) as api:
         poll = await api.create(voter_policy="open")
-    screen = await open_page(address(site, poll, "live/"), **SCREEN)
-    phone = await open_page(address(site, poll), **PHONE)
+    screen = await open_page(address(shared_site, poll, "live/"), **SCREEN)
+    phone = await open_page(address(shared_site, poll), **PHONE)
     await expect(screen.locator('#connection[data-state="live"]')).to_be_visible()
     await note_bar_moves(screen)
     waits = []

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import StartSite
-from tests.e2e.harness import Site
+from tests.e2e.harness import QUICK_PASSWORDS, Site
 from tests.e2e.schema_requests import HASHING, Sent, Workers, modes, operations_of, try_out, walk
 from tests.sizes import LONG
 
@@ -95,7 +95,7 @@ def play(
 
 
 def test_the_server_keeps_to_its_schema(start_site: StartSite, workers: Workers, seed: int) -> None:
-    site = start_site()
+    site = start_site(app=QUICK_PASSWORDS)
     operations = operations_of(site.url)
     assert len(operations) >= 25
 
@@ -116,7 +116,7 @@ def test_the_server_keeps_to_its_schema(start_site: StartSite, workers: Workers,
 def test_the_server_keeps_to_its_schema_along_its_links(
     start_site: StartSite, workers: Workers, seed: int
 ) -> None:
-    site = start_site()
+    site = start_site(app=QUICK_PASSWORDS)
 
     def walks(seed: int) -> list[Task]:
         through_polls: list[Task] = [

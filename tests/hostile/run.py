@@ -41,6 +41,7 @@ THEMES = [
 ]  # fmt: skip
 ACCOUNT = "hostile-target"
 _WINDOWS = 10  # of a phase; a shared disk stalls in some of them
+_BEAT_SECS = 0.01
 _MEMORY_STOP_MIB = 4_000  # memory without a bound: the run ends before the machine does
 
 
@@ -72,6 +73,7 @@ class Outcome:
     log_lines: int
     stopped: bool = False
     windows: dict[str, list[float]] = field(default_factory=dict)
+    lags: dict[str, list[float]] = field(default_factory=dict)
 
     def statuses(self) -> Counter[str]:
         """Every status that a hostile client was answered."""
@@ -110,6 +112,12 @@ class Outcome:
                 f"p99 of a vote {quiet * 1000:.0f} ms without, {hostile * 1000:.0f} ms beside them "
                 f"(x {hostile / max(quiet, 1e-9):.1f}); medians of windows "
                 + ", ".join(f"{name} {secs * 1000:.0f} ms" for name, secs in middle.items()),
+                f"p50 {statistics.median(self.quiet or [0]) * 1000:.0f} and "
+                f"{statistics.median(self.hostile or [0]) * 1000:.0f} ms",
+                "p99 of the honest clients' own lateness, which is part of that: "
+                + ", ".join(
+                    f"{name} {p99(lags) * 1000:.0f} ms" for name, lags in self.lags.items()
+                ),
                 f"{_answered(self.quiet)} votes acknowledged without, {_answered(self.hostile)} "
                 f"beside them ({_answered(self.hostile) / self.plan.hostile_secs:.0f}/s); "
                 f"{len(self.hostile) - _answered(self.hostile)} tries without a response",
@@ -209,10 +217,12 @@ async def _play(plan: Plan, rig: Rig, port: int) -> Outcome:
     memory = [server.memory_info().rss // 2**20]
     latencies = session.ledger.latencies
     windows: dict[str, list[float]] = {}
+    lags: dict[str, list[float]] = {}
 
     async def phase(name: str, seconds: float) -> list[float]:
         """Seconds that each vote took; a try that got no response took all its patience."""
         times: list[float] = []
+        lateness = asyncio.create_task(_note_lateness(lags.setdefault(name, [])))
         for _ in range(_WINDOWS):
             begin, lost = len(latencies), session.ledger.failures.total()
             end = time.monotonic() + seconds / _WINDOWS
@@ -225,6 +235,7 @@ async def _play(plan: Plan, rig: Rig, port: int) -> Outcome:
             times += window
             if memory[-1] > _MEMORY_STOP_MIB:
                 break
+        lateness.cancel()
         return times
 
     await phase("warming up", min(3.0, plan.quiet_secs))
@@ -240,8 +251,16 @@ async def _play(plan: Plan, rig: Rig, port: int) -> Outcome:
     lines = rig.webs[0].log.read_text(errors="replace").splitlines()
     return Outcome(
         plan, report, quiet, hostile, Counter(orjson.loads(out or b"{}")), memory,
-        sum("Traceback" in line for line in lines), len(lines), stopped, windows,
+        sum("Traceback" in line for line in lines), len(lines), stopped, windows, lags,
     )  # fmt: skip
+
+
+async def _note_lateness(lags: list[float]) -> None:
+    """How late this event loop is, beat by beat, until cancelled: what is not the server's."""
+    while True:
+        due = time.monotonic() + _BEAT_SECS
+        await asyncio.sleep(_BEAT_SECS)
+        lags.append(time.monotonic() - due)
 
 
 async def _start_attack(plan: Plan, session: Session, port: int) -> asyncio.subprocess.Process:

@@ -30,15 +30,17 @@ def clock() -> Clock:
 
 
 async def hits(windows: Any, number: int, name: str = "a") -> int:
-    return sum([await windows.hit(MINUTE, name) for _ in range(number)])
+    return sum([await windows.hit(MINUTE, "guesses", name) for _ in range(number)])
 
 
 async def test_so_many_are_allowed_and_no_more(clock: Clock) -> None:
     windows = OwnWindows(clock=clock)
     assert await hits(windows, 15) == 10
     assert await hits(windows, 3, "another") == 3
-    assert await windows.window(MINUTE, "a") == Window(remaining=0, reset_seconds=60)
-    assert await windows.window(MINUTE, "another") == Window(remaining=7, reset_seconds=60)
+    assert await windows.window(MINUTE, "guesses", "a") == Window(remaining=0, reset_seconds=60)
+    assert await windows.window(MINUTE, "guesses", "another") == Window(
+        remaining=7, reset_seconds=60
+    )
 
 
 async def test_the_window_slides(clock: Clock) -> None:
@@ -56,10 +58,27 @@ async def test_memory_is_bounded_and_the_busiest_stay(clock: Clock) -> None:
     windows = OwnWindows(most=100, clock=clock)
     assert await hits(windows, 10, "guesser") == 10
     for number in range(10_000):
-        await windows.hit(MINUTE, f"one of many {number}")
+        await windows.hit(MINUTE, "guesses", f"one of many {number}")
         if not number % 50:
-            assert not await windows.hit(MINUTE, "guesser")
+            assert not await windows.hit(MINUTE, "guesses", "guesser")
     assert len(windows) == 100
+
+
+async def test_what_strangers_fill_flushes_no_other_limit(clock: Clock) -> None:
+    windows = OwnWindows(most=100, clock=clock)
+    for _ in range(10):
+        assert await windows.hit(MINUTE, "passwords", "a target")
+    for number in range(1000):
+        await windows.hit(MINUTE, "forgeries", f"a stranger's {number}")
+    assert not await windows.hit(MINUTE, "passwords", "a target")
+
+
+async def test_to_ask_takes_no_room(clock: Clock) -> None:
+    windows = OwnWindows(most=100, clock=clock)
+    assert await hits(windows, 10, "guesser") == 10
+    for number in range(1000):
+        await windows.window(MINUTE, "guesses", f"one of many {number}")
+    assert len(windows) == 1
 
 
 @pytest.fixture
@@ -136,4 +155,4 @@ async def check_counting_together(here: Counters, there: Counters) -> None:
 
 
 def test_a_window_takes_little_memory() -> None:
-    assert counters._MOST_WINDOWS * 250 <= 25_000_000
+    assert counters._MOST_WINDOWS * 250 <= 12_500_000

@@ -261,6 +261,20 @@ def test_no_one_locks_out_a_voter_by_guessing_at_the_poll(
     assert closed.status_code == 200
 
 
+def test_an_address_that_is_over_spends_no_targets_limit(
+    site: Site, behind_limits: BehindLimits
+) -> None:
+    scene = Scene(site, behind_limits(RATE_MISSES="3/hour", RATE_POLL_MISSES="5/hour"))
+    close = scene.path(scene.device, "close/")
+
+    def guess(person: Person, number: int) -> int:
+        wrong = header("Authorization", f"Bearer owner_{number}")
+        return person.post(close, headers=wrong).status_code
+
+    assert [guess(scene.person(), n) for n in range(10)] == [403] * 3 + [429] * 7
+    assert [guess(scene.person(2), n) for n in range(3)] == [403] * 2 + [429]
+
+
 def test_one_password_is_not_tried_from_many_addresses_for_ever(
     site: Site, behind_limits: BehindLimits
 ) -> None:

@@ -17,16 +17,41 @@ def test_one_address_has_half_of_the_places_at_most() -> None:
     with pytest.raises(Overloaded):
         requests.take("a")
     other = requests.take("b")
+    assert not requests.is_wanted()
     with pytest.raises(Overloaded):
         requests.take("c")
+    assert requests.is_wanted()
     first.release()
     first.release()
+    with pytest.raises(Overloaded):
+        requests.take("b")  # it was c's turn
     third = requests.take("c")
+    assert not requests.is_wanted()
     with pytest.raises(Overloaded):
         requests.take("d")
     for place in (second, other, third):
         place.release()
-    assert len([requests.take(name) for name in "xyz"]) == 3
+    assert len([requests.take(name) for name in "dxy"]) == 3
+
+
+def test_who_was_refused_has_the_next_place_if_they_come_again_in_time() -> None:
+    now = [0.0]
+    requests = HeavyRequests(2, clock=lambda: now[0])
+    held = requests.take("a"), requests.take("b")
+    for name in "cd":
+        with pytest.raises(Overloaded):
+            requests.take(name)
+    held[0].release()
+    for name in "eda":
+        with pytest.raises(Overloaded):
+            requests.take(name)
+    now[0] = 9.0
+    with pytest.raises(Overloaded):
+        requests.take("d")  # still behind c, who may come
+    now[0] = 11.0
+    requests.take("d").release()
+    assert not requests.is_wanted()
+    requests.take("e").release()
 
 
 def test_a_place_that_was_lost_is_free_again() -> None:

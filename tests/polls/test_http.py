@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from django.urls import resolve
 
+from livepoll import health
 from polls.rules.limits import LIMITS
+from tests.limits.test_every_route import PLACES
 from tests.polls.people import Json, Person, Site, refusal
 
 NEW_POLL = {"question": "?", "options": ["A", "B"]}
@@ -299,7 +302,15 @@ def test_prometheus_may_ask_by_any_address(outsider: Person) -> None:
     assert response.headers["content-type"].startswith("text/plain; version=")
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-for", "X-Real-IP", "Forwarded"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Forwarded-For", "x-forwarded-for", "X-Forwarded-Proto", "X-Forwarded-Host",
+        "X-Forwarded-Server", "X-Real-IP", "Forwarded", "Via", "X-Original-Host", "CDN-Loop",
+        "X-Envoy-External-Address", "CF-Connecting-IP", "True-Client-IP", "X-Client-IP",
+        "X-Amzn-Trace-Id", "Fastly-SSL",
+    ],
+)  # fmt: skip
 def test_metrics_are_for_no_client_of_a_proxy(outsider: Person, name: str) -> None:
     response = outsider.get("/metrics", headers={name: "192.0.2.1"})
     assert refusal(response) == (404, "not_found")
@@ -320,6 +331,15 @@ def test_readiness_says_how_the_database_and_the_channel_layer_are(outsider: Per
     assert body["channel_layer"]["ok"] is True
 
 
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    """What readiness was told before counts for nothing, nor what it is told now."""
+    health.checks.forget()
+    yield
+    health.checks.forget()
+
+
+@pytest.mark.usefixtures("asked_anew")
 def test_a_process_without_its_database_is_not_ready(
     outsider: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +353,7 @@ def test_a_process_without_its_database_is_not_ready(
     assert (response.json()["status"], response.json()["database"]["ok"]) == ("not ready", False)
 
 
+@pytest.mark.usefixtures("asked_anew")
 def test_a_process_without_its_channel_layer_is_ready(
     outsider: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,3 +426,20 @@ def test_voting_and_results_work_below_a_path_prefix(site: Site, owner: Person) 
     results = guest.get(f"/api/v1/polls/{poll['code']}/results/")
     assert (vote.status_code, results.json()["voters"]) == (201, 1)
     assert len(results.headers.get_list("x-request-id")) == 1
+
+
+def test_options_says_what_clients_may_know_and_no_docstring(outsider: Person) -> None:
+    described = 0
+    for place in PLACES:
+        response = outsider.request("OPTIONS", place.path)
+        if response.headers.get("content-type") != "application/json":
+            continue
+        described += 1
+        assert not re.search(r"\.py|asgi|django|(polls|livepoll)\.", response.text, re.IGNORECASE)
+        summaries = set(response.json()["description"].values())
+        view = resolve(place.path).func.cls  # type: ignore[attr-defined]
+        assert summaries <= {one.summary for one in vars(view).values() if hasattr(one, "summary")}
+    assert described > 20
+    polls = outsider.request("OPTIONS", "/api/v1/polls/").json()
+    assert polls["description"]["POST"] == "Make a poll"
+    assert polls["parses"] == ["application/json"]

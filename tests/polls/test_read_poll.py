@@ -1,11 +1,16 @@
 """GET /api/v1/polls/{id}/"""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
 
+from polls import selectors
+from polls.errors import PollNotFound
 from polls.models import Poll
+from polls.results.reader import PollQuery, read_polls
 from tests.polls.people import Person, refusal
 
 
@@ -67,3 +72,25 @@ def test_nobody_sees_the_owner_key_again(owner: Person, voter: Person) -> None:
     poll = owner.make_poll()
     seen = owner.get(f"/api/v1/polls/{poll['id']}/", headers=owner.key_of(poll))
     assert "owner" not in seen.text
+
+
+class DeletedOnceRead:
+    """Polls that are deleted between the query for them and the one for their options."""
+
+    def __init__(self, polls: list[Poll]) -> None:
+        self._polls = polls
+
+    def __iter__(self) -> Iterator[Poll]:
+        for poll in self._polls:
+            yield Poll.objects.get(id=poll.id)
+            poll.delete()
+
+
+def test_a_poll_that_is_deleted_meanwhile_is_never_shown_without_its_options(
+    owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = PollQuery(UUID(owner.make_poll()["id"]), details=True)
+    read = selectors.details_of
+    monkeypatch.setattr(selectors, "details_of", lambda polls: read(DeletedOnceRead([*polls])))  # type: ignore[arg-type]
+    [reading] = read_polls([query])
+    assert isinstance(reading, PollNotFound)

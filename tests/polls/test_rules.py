@@ -206,6 +206,25 @@ def test_what_becomes_of_a_vote(vote_change: bool, earlier: Marks | None) -> Non
         assert decide_vote(state, NOW, [1], earlier) == expected, one
 
 
+@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("vote_change", [False, True])
+@pytest.mark.parametrize("earlier", [None, [1]])
+def test_what_becomes_of_a_retraction(
+    vote_change: bool, earlier: Marks | None, is_own: bool
+) -> None:
+    """The whole truth table: what another has cast is as if it were not there."""
+    for one in ALL_LIVES:
+        state = life(*one)._replace(vote_change=vote_change)
+        expected: Verdict | Refusal
+        if earlier is None or not is_own:
+            expected = Refusal.NOT_VOTED
+        elif (refusal := refusal_by_status(state, NOW)) is not None:
+            expected = refusal
+        else:
+            expected = Verdict.RETRACTED if vote_change else Refusal.VOTE_CHANGE_OFF
+        assert decide_vote(state, NOW, None, earlier, is_own=is_own) == expected, one
+
+
 @pytest.mark.parametrize("visibility", list(Visibility))
 @pytest.mark.parametrize("status", list(Status))
 @pytest.mark.parametrize("has_voted", [False, True])

@@ -122,6 +122,30 @@ def test_the_token_or_the_first_trys_idempotency_key_shows_the_vote_anywhere(
     assert shared.vote(site.person(), 2).status_code == 201  # the code is free again
 
 
+@SHARED
+def test_after_a_first_try_with_token_and_key_each_alone_shows_the_vote(
+    owner: Person, voter: Person, neighbour: Person, site: Site, policy: str
+) -> None:
+    shared = Shared(owner, policy, vote_change=True)
+    minted = voter.post("/api/v1/voters/").json()["voter_token"]
+    token, key = {"Authorization": f"Voter {minted}"}, {"Idempotency-Key": "one"}
+    first = shared.vote(site.person(), 1, **token, **key)
+    assert (first.status_code, first.json()["voter_token"]) == (201, minted)
+    other = neighbour.post("/api/v1/voters/").json()["voter_token"]
+    for headers in (key, token, {"Authorization": f"Voter {other}", **key}):
+        again = shared.vote(site.person(), 1, **headers)
+        assert (again.status_code, again.json()["vote"]) == (200, first.json()["vote"])
+        assert shared.mine(site.person(), headers).json()["vote"] == first.json()["vote"]
+    for headers in ({"Authorization": f"Voter {other}"}, {"Idempotency-Key": "two"}, {}):
+        assert refusal(shared.vote(site.person(), 1, **headers)) == (409, "already_voted")
+        assert refusal(shared.mine(site.person(), headers)) == (404, "not_voted")
+    # A change by one leaves the vote to the other.
+    assert shared.vote(site.person(), 2, **key).status_code == 200
+    assert shared.mine(site.person(), token).json()["vote"]["choices"] == [2]
+    assert shared.take_back(site.person(), token).status_code == 204
+    assert shared.counts() == {"1": 0, "2": 0}
+
+
 def test_the_token_without_the_code_shows_nothing(owner: Person, voter: Person) -> None:
     shared = Shared(owner, "code")
     shared.vote(voter, 1)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.poll_api import Json, PollApi
 from tests.realtime.asgi_socket import AsgiSocket
@@ -279,8 +280,11 @@ async def test_these_origins_may_watch(
 async def test_other_origins_may_not(api: PollApi, settings: Any, origin: str) -> None:
     settings.ALLOWED_ORIGINS = ["https://pages.example"]
     poll = await api.create()
+    labels = {"event": "origin_refused", "detail": "origin"}
+    before = REGISTRY.get_sample_value("livepoll_security_events_total", labels) or 0
     async with watch(poll, {"Origin": origin}) as socket:
         assert await socket.close_code() == 4403
+    assert REGISTRY.get_sample_value("livepoll_security_events_total", labels) == before + 1
 
 
 async def test_a_host_that_is_not_ours_is_refused_with_any_origin(api: PollApi) -> None:

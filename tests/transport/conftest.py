@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from livepoll.transport import refusals
 from tests.transport.connection import Wire
 
 MakeWire = Callable[..., Wire]
@@ -22,9 +21,3 @@ async def wire() -> AsyncIterator[MakeWire]:
     for one in made:
         await one.end()
     assert all(len(one.connections) == 0 for one in made)
-
-
-@pytest.fixture(autouse=True)
-def _every_refusal_has_its_line() -> None:
-    refusals._quiet_until.clear()
-    refusals._unsaid.clear()

@@ -31,6 +31,7 @@ class Transport:
         self.is_closed = False
         self.is_aborted = False
         self.has_written_eof = False
+        self.is_reading = True
         self.protocol: Any = None
 
     def write(self, data: bytes) -> None:
@@ -65,9 +66,11 @@ class Transport:
     def write_eof(self) -> None:
         self.has_written_eof = True
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.is_reading = False
 
-    resume_reading = pause_reading
+    def resume_reading(self) -> None:
+        self.is_reading = True
 
     def set_protocol(self, protocol: Any) -> None:
         self.protocol = protocol

@@ -115,7 +115,7 @@ async def test_no_bytes_crash_hang_or_fill_a_connection(
     settings.RATE_LIMITS = True
     seed = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
     seen: Counter[str] = Counter()
-    caplog.set_level("CRITICAL", logger="livepoll.refused")
+    caplog.set_level("CRITICAL", logger="livepoll.security")
     for number in range(INPUTS // 10):  # first, what is allocated once
         await play(seed - 1 - number, seen)
     seen.clear()

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
+from asgi import http_application
+from livepoll.rate_limits import RateLimits
+from livepoll.request_guard import OVER_LIMIT
+from livepoll.transport import http_protocol
+from polls import errors, security_events
+from polls.http.response import respond_problem
 from polls.rules.limits import LIMITS
+from polls.security_events import tag_of
+from tests.realtime.waiting import eventually
 from tests.transport.conftest import MakeWire
 
 READ = 256 * 1024  # as much as the event loop reads at once
@@ -223,6 +231,68 @@ async def test_a_body_at_fault_behind_another_request_is_dropped(wire: MakeWire)
     assert connection.transport.is_closed
 
 
+# Beyond a limit
+
+
+async def over_limit(scope: Any, receive: Any, send: Any) -> None:
+    scope[OVER_LIMIT] = True
+    await respond_problem(send, errors.RateLimited(retry_after=1), [])
+
+
+async def test_after_a_429_nothing_is_read_until_its_client_may_try_again(
+    wire: MakeWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await wire(over_limit).send((GET + b"\r\n") * 5)
+    assert connection.statuses == [429]
+    assert not connection.transport.is_reading
+    monkeypatch.setattr(http_protocol, "HELD_SECONDS", 0.0)
+    connection = await wire(over_limit).send((GET + b"\r\n") * 5)
+    await eventually(lambda: connection.statuses == [429] * 5)
+    assert connection.transport.is_reading
+
+
+async def test_what_is_wrong_behind_a_held_request_is_not_answered_before_it(
+    wire: MakeWire, settings: Any
+) -> None:
+    for rest in (b"nonsense\r\n\r\n", b"GET"):
+        connection = await wire(over_limit).send((GET + b"\r\n") * 2 + rest)
+        await connection.after(settings.REQUEST_SECONDS + 1)  # for a 408, which the rest deserves
+        assert connection.statuses == [429]
+        assert not connection.transport.has_written_eof
+
+
+async def test_a_held_connection_may_go_and_the_server_may_stop(wire: MakeWire) -> None:
+    connection = await wire(over_limit).send(GET + b"\r\n")
+    connection.http.shutdown()
+    await connection.settle()
+    assert connection.transport.is_closed
+
+
+async def test_a_proxys_connection_is_of_many_clients_and_goes_on(
+    wire: MakeWire, settings: Any
+) -> None:
+    settings.TRUSTED_PROXIES = 1
+    connection = await wire(over_limit).send((GET + b"\r\n") * 5)
+    await connection.settle()
+    assert connection.statuses == [429] * 5
+    assert connection.transport.is_reading
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/voters/", b"/api/v1/polls/"])
+async def test_the_limits_say_who_is_over(wire: MakeWire, settings: Any, path: bytes) -> None:
+    settings.RATE_LIMITS, settings.REDIS_URL = True, ""
+    settings.RATE_VOTES = settings.RATE_POLLS = "0/minute"
+    request = b"POST %b HTTP/1.1\r\nhost: testserver\r\ncontent-length: 0\r\n\r\n" % path
+    limited = http_application(RateLimits())
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await limited(scope, receive, send)
+
+    connection = await wire(application).send(request * 3)
+    assert connection.statuses == [429]
+    assert not connection.transport.is_reading
+
+
 # Time
 
 
@@ -351,9 +421,12 @@ async def test_the_clock_comes_by_itself(wire: MakeWire, settings: Any) -> None:
 
 
 async def test_a_refusal_is_one_line_without_the_request(
-    wire: MakeWire, caplog: pytest.LogCaptureFixture
+    wire: MakeWire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(3):
-        await wire().send(GET + b"authorization: Bearer secret\r\nx : 1\r\n\r\n")
-    [line] = [record.getMessage() for record in caplog.records if record.name == "livepoll.refused"]
-    assert line == "refused reason=malformed address=192.0.2.1 more=0"
+    monkeypatch.setattr(security_events, "_thinned", security_events._Thinned())
+    caplog.set_level("INFO", logger="livepoll.security")
+    await wire().send(GET + b"authorization: Bearer secret\r\nx : 1\r\n\r\n")
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"event=connection_refused detail=malformed client={tag_of('192.0.2.1')} address=192.0.2.1"
+    )

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from websockets.protocol import Protocol
 
 from polls.rules.limits import LIMITS
 from realtime import wire as realtime_wire
@@ -50,6 +51,30 @@ async def test_pings_are_answered_within_the_rate_of_frames(wire: MakeWire, sett
     assert len(connection.out) < 100
     await connection.send(*[PING * 40_000] * 3)
     assert connection.transport.is_aborted
+
+
+async def test_who_is_closed_for_too_much_is_not_read_any_more(
+    wire: MakeWire, settings: Any
+) -> None:
+    """Not when the application takes notice either, which resumes reading otherwise."""
+    settings.RATE_LIMITS, settings.SOCKET_FRAMES_PER_SECOND = True, 5
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(PING * 40)
+    assert screen.got[-1]["type"] == "websocket.disconnect"
+    assert connection.transport.has_written_eof
+    assert not connection.transport.is_reading
+
+
+async def test_the_application_can_end_a_socket_so_too(wire: MakeWire) -> None:
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(frame_bytes(b"{}"))
+    assert connection.transport.is_reading
+    assert realtime_wire.end(screen.send, CloseCode.TOO_MANY)
+    await connection.settle()
+    assert close_code(connection.out) == CloseCode.TOO_MANY
+    assert not connection.transport.is_reading
 
 
 async def test_pongs_count_too(wire: MakeWire, settings: Any) -> None:
@@ -206,3 +231,84 @@ async def test_a_frame_of_its_kind_reaches_the_application(wire: MakeWire) -> No
     connection = await wire(screen).upgrade()
     await connection.send(frame_bytes(b"gr", first=OP_TEXT), frame_bytes("ün".encode(), first=0x80))
     assert screen.got[-1] == {"type": "websocket.receive", "text": "grün"}
+
+
+WHOLE = frame_bytes(b"whole", OP_TEXT)
+BEGUN = {
+    "a byte": WHOLE[:1],
+    "a head": WHOLE[:2],
+    "a mask": WHOLE[:6],
+    "a payload": WHOLE[:-1],
+    "a fragment": frame_bytes(b"first", first=OP_TEXT),
+    "a fragment and a ping": frame_bytes(b"first", first=OP_TEXT) + PING,
+    "a ping": frame_bytes(b"x" * 100, OP_PING)[:50],
+    "a message behind a whole one": WHOLE + WHOLE[:2],
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+async def test_a_message_that_does_not_come_whole_ends_the_socket(
+    wire: MakeWire, settings: Any, begun: bytes
+) -> None:
+    connection = await wire(Screen()).upgrade()
+    await connection.send(begun)
+    await connection.after(settings.REQUEST_SECONDS - 1)
+    assert b"\x88" not in connection.out
+    await connection.after(settings.REQUEST_SECONDS + 1)
+    assert close_code(connection.out) == CloseCode.TOO_SLOW
+
+
+async def test_a_socket_between_messages_has_all_the_time(wire: MakeWire, settings: Any) -> None:
+    screen = Screen()
+    connection = await wire(screen).upgrade()
+    await connection.send(*[WHOLE[at : at + 1] for at in range(len(WHOLE))], PING)
+    fragment = frame_bytes(b"first", first=OP_TEXT)
+    await connection.send(fragment, frame_bytes(b"last", first=0x80))
+    await connection.after(settings.REQUEST_SECONDS + 1000)
+    assert not connection.transport.is_closed
+    assert b"\x88" not in connection.out
+    assert [one.get("text") for one in screen.got] == [None, "whole", "firstlast"]
+
+
+async def test_who_ends_each_message_with_the_begin_of_the_next_is_in_time(
+    wire: MakeWire, settings: Any
+) -> None:
+    connection = await wire(Screen()).upgrade()
+    await connection.send(WHOLE[:2])
+    timed: Any = connection.socket._timed
+    timed.waiting_since -= settings.REQUEST_SECONDS
+    await connection.send(WHOLE[2:] + WHOLE[:2])
+    await connection.after(settings.REQUEST_SECONDS - 1)
+    assert b"\x88" not in connection.out
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 9, 12, 18])
+async def test_what_comes_before_the_handshake_is_answered_is_read_as_what_comes_later(
+    wire: MakeWire, cut: int
+) -> None:
+    """The parser of the request is given back with the answer, wherever frames are cut by then."""
+    may_accept = asyncio.Event()
+    got: list[str] = []
+
+    async def screen(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await may_accept.wait()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            got.append(message["text"])
+
+    sent = frame_bytes(b"one", OP_TEXT) + frame_bytes(b"two", OP_TEXT)
+    connection = wire(screen)
+    await connection.send(upgrade_bytes("/ws/polls/x/"), sent[:cut])
+    may_accept.set()
+    await connection.settle()
+    await connection.send(sent[cut:], frame_bytes(b"three", OP_TEXT))
+    assert got == ["one", "two", "three"]
+
+
+async def test_a_quiet_socket_keeps_nothing_of_its_handshake(wire: MakeWire) -> None:
+    connection = await wire(Screen()).upgrade()
+    parser: Any = connection.socket.conn.parser
+    assert parser.gi_code is Protocol.parse.__code__
+    assert not hasattr(connection.socket, "request")
+    assert vars(connection.socket) == {}
