@@ -25,6 +25,8 @@ PARTS = {
     "rooms": "what thousands of polls cost that one screen each watches, without votes",
     "storm": "a restart under 5,000 screens",
     "reads": "results requests/s, beside a bare echo",
+    "pages": "vote page, poll object, start page and list, beside a bare echo, nginx and plain",
+    "create": "what making a poll costs, beside plain",
     "ranked": "ranked polls: votes/s and the cost of a live count",
     "memory": "a web process under an hour's worth of votes",
 }

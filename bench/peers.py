@@ -26,10 +26,11 @@ class PeerMissing(RuntimeError):
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[tuple[int, int]]:
+def nginx(folder: Path, files: Path | None = None) -> Iterator[tuple[int, int]]:
     """nginx with Nchan, one worker on the server's core; its process id and port.
 
-    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket. Nchan
+    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket, /files/ what
+    lies in that folder. Nchan
     leaves Nagle's algorithm on, which holds a frame back until the one before is acknowledged.
     Screens that read at once acknowledge at once, so there it does nothing; for screens that
     read in turns it is switched off here, as it is in the other servers: each frame leaves at
@@ -70,6 +71,7 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
             server {{
                 listen 127.0.0.1:{port} backlog={_BACKLOG};
                 location = /echo {{ return 201 '{{"vote":{{"seq":1}}}}'; }}
+                {f"location /files/ {{ alias {files}/; open_file_cache max=10; }}" if files else ""}
                 location = /publish {{ nchan_publisher; nchan_channel_id poll; }}
                 location = /screen {{
                     nchan_subscriber websocket;

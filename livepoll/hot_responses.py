@@ -1,11 +1,12 @@
 """What a crowd asks for at once, without a Django request each: pages of a poll, the poll object,
 the start page, the list of polls.
 
-Django makes the bytes; for whom they are made is not known to it, so nothing of one client can get
-into them. Those of a poll are kept until an act or edit of its owner, or the clock, makes another
-state of it: the state is asked of the database after the request came, as results are, many in one
-query. Those of many polls are made anew for all who asked before the making began. So none is older
-than what any process had acknowledged by then (docs/decisions/hot-pages.md).
+Django makes the bytes, for a request that says what was asked and nothing of the client, so nothing
+of one client can get into them. Those of a poll are kept until an act or edit of its owner, or the
+clock, makes another state of it: the state is asked of the database after the request came, as
+results are, many in one query. Those of many polls are made anew for all who asked before the
+making began. So none is older than what any process had acknowledged by then
+(docs/decisions/hot-pages.md).
 """
 
 import asyncio

@@ -91,7 +91,7 @@ def _with_encoding(headers: list[Header], encoding: str) -> Standing:
 _ENCODERS = {
     "": lambda body: body,
     "gzip": lambda body: gzip.compress(body, _GZIP_LEVEL, mtime=0),
-    "br": lambda body: brotli.compress(body, quality=_BROTLI_QUALITY),
+    "br": lambda body: brotli.compress(body, quality=_BROTLI_QUALITY),  # type: ignore[no-untyped-call]
 }
 
 

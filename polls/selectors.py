@@ -150,14 +150,16 @@ def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
         "poll_id", "number", "text"
     ):
         texts[poll_id].append((number, text))
-    return [
-        PollDetails(
-            state=state_of(poll),
-            options=tuple(texts[poll.id]),
-            **{name: getattr(poll, name) for name in _DETAIL_FIELDS},
-        )
-        for poll in found
-    ]
+    return [details_with(poll, texts[poll.id]) for poll in found]
+
+
+def details_with(poll: Poll, options: Iterable[tuple[int, str]]) -> PollDetails:
+    """Details of a poll of which number and text of the options are known. No query."""
+    return PollDetails(
+        state=state_of(poll),
+        options=tuple(options),
+        **{name: getattr(poll, name) for name in _DETAIL_FIELDS},
+    )
 
 
 def state_of(poll: Poll) -> PollState:

@@ -51,21 +51,15 @@ def create_poll(
     if owner_id is None:
         owner_key = new_owner_key()
         poll.owner_key_hash = hash_owner_key(owner_key)
-    with transaction.atomic():
-        _insert_with_free_code(poll)
-        Option.objects.bulk_create(
-            Option(poll=poll, number=number, position=number, text=text)
-            for number, text in zip(numbers, options, strict=True)
-        )
-    return poll, owner_key
-
-
-def _insert_with_free_code(poll: Poll) -> None:
     for _ in range(_JOIN_CODE_TRIES):
         try:
             with transaction.atomic():
                 poll.save(force_insert=True)
-                return
+                Option.objects.bulk_create(
+                    Option(poll=poll, number=number, position=number, text=text)
+                    for number, text in zip(numbers, options, strict=True)
+                )
+            return poll, owner_key
         except IntegrityError:
             poll.code = new_join_code()
     raise errors.Overloaded("No free join code was found; try again.")

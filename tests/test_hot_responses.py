@@ -267,7 +267,7 @@ def test_one_making_serves_all_who_ask_at_once(site: Site, polls: list[Json]) ->
     hot = HotResponses(counting)
 
     async def crowd(path: str) -> list[int]:
-        transport = httpx.ASGITransport(hot)
+        transport = httpx.ASGITransport(hot)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             responses = await asyncio.gather(*(client.get(path) for _ in range(50)))
         return [one.status_code for one in responses]
