@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 _MOST_KEPT_BYTES = 32_000_000
-_LONGEST_QUERY = 300
+_LONGEST_KEPT = 300  # of a query or header that is part of a key
 _JSON = frozenset((b"", b"*/*", b"application/json", b"application/json, */*"))
 _PATH = re.compile(
     r"/(?:p/(?P<page>[^/]+)(?:/(?P<live>live))?/?|api/v1/polls(?:/(?P<ref>[^/]+))?/?)?"
@@ -103,7 +103,7 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
     if b"authorization" in headers or _has_session(headers.get(b"cookie", b"")):
         return None
     query: bytes = scope.get("query_string", b"") if place.has_query else b""
-    if len(query) > _LONGEST_QUERY or (place.has_version and query):
+    if len(query) > _LONGEST_KEPT or (place.has_version and query):
         return None
     if place.is_json and headers.get(b"accept", b"") not in _JSON:
         return None
@@ -112,21 +112,22 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
     except errors.PollError:
         return None
     origin = headers[b"origin"] if place.is_json and cors_headers(request) else b""
-    language = _language(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
-    host = headers.get(b"host", b"")
-    return Asked(place, query, host, request.is_secure, language, origin)
+    host, accepted = headers.get(b"host", b""), headers.get(b"accept-language", b"")
+    chosen = _chosen_language(headers.get(b"cookie", b""))
+    if max(len(host), len(accepted), len(chosen)) > _LONGEST_KEPT:
+        return None
+    return Asked(place, query, host, request.is_secure, _language_among(chosen, accepted), origin)
 
 
 def _has_session(cookies: bytes) -> bool:
     return settings.ADMIN and settings.SESSION_COOKIE_NAME.encode() in cookies
 
 
-def _language(cookies: bytes, accepted: bytes) -> str:
+def _chosen_language(cookies: bytes) -> str:
     name = settings.LANGUAGE_COOKIE_NAME
-    chosen = ""
-    if name.encode() in cookies:
-        chosen = parse_cookie(cookies.decode("latin-1")).get(name, "")
-    return _language_among(chosen, accepted)
+    if name.encode() not in cookies:
+        return ""
+    return parse_cookie(cookies.decode("latin-1")).get(name, "")
 
 
 @lru_cache(maxsize=1_000)

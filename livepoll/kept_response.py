@@ -19,6 +19,7 @@ _OF_THE_BODY = frozenset((b"content-type", b"content-length"))
 # Made once and sent often; more would take its time from the event loop.
 _GZIP_LEVEL = 6
 _BROTLI_QUALITY = 5
+_LONGEST_HEADER = 200
 _HOLE = re.compile(rb'(?<=,"version":)\d+(?=,)')
 
 
@@ -95,9 +96,13 @@ _ENCODERS = {
 }
 
 
-@lru_cache(maxsize=200)
 def encoding_for(accept_encoding: bytes) -> str:
     """The best encoding that a client takes, "" for none."""
+    return _best_encoding(accept_encoding[:_LONGEST_HEADER])
+
+
+@lru_cache(maxsize=200)
+def _best_encoding(accept_encoding: bytes) -> str:
     taken = {}
     for one in accept_encoding.decode("latin-1").lower().split(","):
         name, _, parameter = one.partition(";")

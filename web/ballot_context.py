@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
 
 from polls import selectors
 from polls.api.requests import base_url
@@ -12,7 +14,7 @@ from polls.models import Poll
 from polls.poll_json import poll_object
 from polls.rules.poll import Status, Visibility, VoterPolicy
 from polls.selectors import PollDetails
-from web.kinds import KINDS
+from web.kinds import KINDS, Kind
 from web.plain_vote import Result
 from web.script_texts import script_text
 
@@ -53,14 +55,23 @@ def live_context(request: HttpRequest, poll: Poll) -> dict[str, Any]:
     shown = poll_object(details, base_url(request), now)
     del shown["version"]  # a vote must not make another page
     options = _options(details)
-    has_numbers = _is_public(details) and shown["status"] in _SHOWS_NUMBERS
+    expects_results = (
+        _is_public(details) and shown["status"] in _SHOWS_NUMBERS and bool(details.options)
+    )
+    kind = KINDS.get(poll.kind)
     return {
         "poll_object": shown,
         "options": options,
         "size": next((name for most, name in _SIZES if len(options) <= most), "crowd"),
         "is_open": shown["status"] == Status.OPEN,
-        "expects_results": has_numbers and bool(options),
+        "expects_results": expects_results,
+        "steps": _steps(kind) if kind is not None and expects_results else "",
     }
+
+
+def _steps(kind: Kind) -> str:
+    """What the kind has above its bars, empty; nothing for most."""
+    return mark_safe(render_to_string(kind.template, {"part": "steps"}).strip())  # noqa: S308
 
 
 def _options(details: PollDetails) -> list[dict[str, Any]]:
