@@ -6,6 +6,7 @@ request's id, is added when it is sent.
 
 import gzip
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -89,10 +90,10 @@ def _with_encoding(headers: list[Header], encoding: str) -> Standing:
     return standing_headers([*headers, *added])
 
 
-_ENCODERS = {
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda body: body,
     "gzip": lambda body: gzip.compress(body, _GZIP_LEVEL, mtime=0),
-    "br": lambda body: brotli.compress(body, quality=_BROTLI_QUALITY),  # type: ignore[no-untyped-call]
+    "br": lambda body: brotli.compress(body, quality=_BROTLI_QUALITY),
 }
 
 
