@@ -42,6 +42,7 @@ class KeptResponse:
         self._bodies = {"": body}
         self._parts = _HOLE.split(body, maxsplit=1) if has_version else []
         self._tag = blake2b(b"".join(self._parts) or body, digest_size=9).hexdigest()
+        self._tags = {one: f'"{self._tag}{one and "-" + one}"' for one in _ENCODERS}
         self._is_compressed = any(
             name == b"vary" and b"accept-encoding" in value.lower() for name, value in lower
         )
@@ -63,12 +64,12 @@ class KeptResponse:
         """Send it, or 304 to a client that has it.
 
         Args:
-            headers: the request's own, besides the ETag.
+            headers: the request's own; the ETag is added to them.
             version: the poll's, where the body has one.
         """
         encoding = encoding_for(accept_encoding) if self._is_compressed else ""
-        tag = f'"{self._tag}{f"-{version}" if self._parts else ""}{encoding and "-" + encoding}"'
-        headers = [*headers, (b"etag", tag.encode())]
+        tag = f'"{self._tag}-{version}"' if self._parts else self._tags[encoding]
+        headers.append((b"etag", tag.encode()))
         if if_none_match and matches_tag(if_none_match, tag):
             await respond_with(send, 304, b"", self._unchanged, headers)
             return

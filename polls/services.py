@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from polls import errors, events
+from polls.database.model_rows import insert_rows
 from polls.identity.owners import hash_owner_key, new_owner_key
 from polls.models import Option, OptionCorrection, Poll, Vote, new_join_code
 from polls.rules.kinds import kind_of
@@ -54,11 +55,14 @@ def create_poll(
     for _ in range(_JOIN_CODE_TRIES):
         try:
             with transaction.atomic():
-                poll.save(force_insert=True)
-                Option.objects.bulk_create(
-                    Option(poll=poll, number=number, position=number, text=text)
-                    for number, text in zip(numbers, options, strict=True)
-                )
+                insert_rows([poll])
+                if options:
+                    insert_rows(
+                        [
+                            Option(poll=poll, number=number, position=number, text=text)
+                            for number, text in zip(numbers, options, strict=True)
+                        ]
+                    )
             return poll, owner_key
         except IntegrityError:
             poll.code = new_join_code()
