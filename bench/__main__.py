@@ -26,6 +26,8 @@ PARTS = {
     "arrival": "thousands of phones at once: page, files, socket, vote; beside plain",
     "storm": "a restart under 5,000 screens",
     "reads": "results requests/s, beside a bare echo",
+    "pages": "vote page, poll object, start page and list, beside a bare echo, nginx and plain",
+    "create": "what making a poll costs, beside plain",
     "ranked": "ranked polls: votes/s and the cost of a live count",
     "memory": "a web process under an hour's worth of votes",
 }

@@ -21,15 +21,30 @@ _READY_DEADLINE_SECS = 20
 _BACKLOG = 4096
 
 
+# What is loaded, its memory, and what is served.
+_NCHAN = (
+    "load_module {module};",
+    "nchan_shared_memory_size 128m;",
+    """location = /publish {{ nchan_publisher; nchan_channel_id poll; }}
+                location = /screen {{
+                    nchan_subscriber websocket;
+                    nchan_channel_id poll;
+                    nchan_subscriber_first_message newest;
+                }}""",
+)
+_FILES = "location /files/ {{ alias {files}/; open_file_cache max=10; }}"
+
+
 class PeerMissing(RuntimeError):
     """The peer is not installed; the message says how to install it."""
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[tuple[int, int]]:
+def nginx(folder: Path, files: Path | None = None) -> Iterator[tuple[int, int]]:
     """nginx with Nchan, one worker on the server's core; its process id and port.
 
-    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket. Nchan
+    GET or POST /echo answers at once, POST /publish publishes, /screen is the socket; with `files`,
+    instead of these two and without Nchan, /files/ is what lies in that folder. Nchan
     leaves Nagle's algorithm on, which holds a frame back until the one before is acknowledged.
     Screens that read at once acknowledge at once, so there it does nothing; for screens that
     read in turns it is switched off here, as it is in the other servers: each frame leaves at
@@ -41,8 +56,9 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     modules = [Path(place) / "ngx_nchan_module.so" for place in _MODULE_FOLDERS]
     module = next((path for path in modules if path.exists()), None)
-    if program is None or module is None:
+    if program is None or (module is None and files is None):
         raise PeerMissing("Nchan is not here: apt-get install libnginx-mod-nchan")
+    load, memory, served = _NCHAN if files is None else ("", "", _FILES)
     folder.mkdir(parents=True, exist_ok=True)
     listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
@@ -54,7 +70,7 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
     )
     (folder / "nginx.conf").write_text(
         f"""
-        load_module {module};
+        {load.format(module=module)}
         {user}
         daemon off;
         worker_processes 1;
@@ -66,16 +82,11 @@ def nginx(folder: Path) -> Iterator[tuple[int, int]]:
             access_log off;
             keepalive_requests 100000000;
             {temporary}
-            nchan_shared_memory_size 128m;
+            {memory}
             server {{
                 listen 127.0.0.1:{port} backlog={_BACKLOG};
                 location = /echo {{ return 201 '{{"vote":{{"seq":1}}}}'; }}
-                location = /publish {{ nchan_publisher; nchan_channel_id poll; }}
-                location = /screen {{
-                    nchan_subscriber websocket;
-                    nchan_channel_id poll;
-                    nchan_subscriber_first_message newest;
-                }}
+                {served.format(files=files)}
             }}
         }}
         """

@@ -65,5 +65,11 @@ TARGETS = [
       )),
     Target("Right after a restart, s", _STORM, 10, is_ceiling=True),
     Target("Reads beside echo", "reads/results/requests/s", 0.5, _ECHO),
+    *(Target(f"{what} beside echo", f"pages/{what}/requests/s", limit,
+             "pages/bare ASGI echo/requests/s")
+      for what, limit in (("vote page", 0.3), ("poll object", 0.35), ("start page", 0.05),
+                          ("list", 0.03), ("vote page, If-None-Match", 0.5),
+                          ("poll object, If-None-Match", 0.5))),
+    Target("Making a poll, ms of CPU", "create/livepoll/CPU a poll", 2.5, is_ceiling=True),
     Target("Memory over an hour of votes", _MEMORY, 1.05, is_ceiling=True),
 ]  # fmt: skip

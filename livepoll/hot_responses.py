@@ -1,11 +1,12 @@
 """What a crowd asks for at once, without a Django request each: pages of a poll, the poll object,
 the start page, the list of polls.
 
-Django makes the bytes; for whom they are made is not known to it, so nothing of one client can get
-into them. Those of a poll are kept until an act or edit of its owner, or the clock, makes another
-state of it: the state is asked of the database after the request came, as results are, many in one
-query. Those of many polls are made anew for all who asked before the making began. So none is older
-than what any process had acknowledged by then (docs/decisions/hot-pages.md).
+Django makes the bytes, for a request that says what was asked and nothing of the client, so nothing
+of one client can get into them. Those of a poll are kept until an act or edit of its owner, or the
+clock, makes another state of it: the state is asked of the database after the request came, as
+results are, many in one query. Those of many polls are made anew for all who asked before the
+making began. So none is older than what any process had acknowledged by then
+(docs/decisions/hot-pages.md).
 """
 
 import asyncio
@@ -36,7 +37,12 @@ from polls.results.reader import PollQuery, Reading, reader
 logger = logging.getLogger(__name__)
 
 _MOST_KEPT_BYTES = 32_000_000
-_LONGEST_QUERY = 300
+_SCOPE_KEY = "livepoll.place"
+_LONGEST_KEPT = 300  # of a query or header that is part of a key
+_SESSION = settings.SESSION_COOKIE_NAME.encode() if settings.ADMIN else None
+_LANGUAGE = settings.LANGUAGE_COOKIE_NAME
+_LANGUAGE_BYTES = _LANGUAGE.encode()
+_VOTER = re.compile(rb"(?:^|;\s*)(?:__Host-)?voter=[^;\s]")
 _JSON = frozenset((b"", b"*/*", b"application/json", b"application/json, */*"))
 _PATH = re.compile(
     r"/(?:p/(?P<page>[^/]+)(?:/(?P<live>live))?/?|api/v1/polls(?:/(?P<ref>[^/]+))?/?)?"
@@ -71,17 +77,21 @@ LIVE = Place("/p/{code}/live/", has_poll=True, has_query=True)
 
 
 def place_of(scope: dict[str, Any]) -> Place | None:
-    """The place that a request asks for, if it asks for one in the usual way."""
+    """The place that a request asks for, in the usual way; noted in the scope."""
     if scope["method"] not in ("GET", "HEAD"):
         return None
     match = _PATH.fullmatch(scope["path"])
     if match is None:
         return None
-    if match["page"]:
-        return LIVE if match["live"] else VOTE
-    if scope["path"] == "/":
-        return START
-    return POLL if match["ref"] else LIST
+    page, live, ref = match.groups()
+    if page:
+        place = LIVE if live else VOTE
+    elif ref:
+        place = POLL
+    else:
+        place = START if scope["path"] == "/" else LIST
+    scope[_SCOPE_KEY] = place
+    return place
 
 
 class Asked(NamedTuple):
@@ -98,10 +108,11 @@ class Asked(NamedTuple):
 def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked | None:
     """None: a request that Django is to see itself, for what it brings or how it is put."""
     headers = request.headers
-    if b"authorization" in headers or _has_session(headers.get(b"cookie", b"")):
+    cookies = headers.get(b"cookie", b"")
+    if b"authorization" in headers or (_SESSION is not None and _SESSION in cookies):
         return None
     query: bytes = scope.get("query_string", b"") if place.has_query else b""
-    if len(query) > _LONGEST_QUERY or (place.has_version and query):
+    if len(query) > _LONGEST_KEPT or (place.has_version and query):
         return None
     if place.is_json and headers.get(b"accept", b"") not in _JSON:
         return None
@@ -109,22 +120,18 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
         request.check_host()
     except errors.PollError:
         return None
-    origin = headers[b"origin"] if place.is_json and cors_headers(request) else b""
-    language = _language(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
-    host = headers.get(b"host", b"")
-    return Asked(place, query, host, request.is_secure, language, origin)
+    origin = b""
+    if place.is_json and b"origin" in headers and cors_headers(request):
+        origin = headers[b"origin"]
+    host, accepted = headers.get(b"host", b""), headers.get(b"accept-language", b"")
+    chosen = _chosen_language(cookies) if _LANGUAGE_BYTES in cookies else ""
+    if max(len(host), len(accepted), len(chosen)) > _LONGEST_KEPT:
+        return None
+    return Asked(place, query, host, request.is_secure, _language_among(chosen, accepted), origin)
 
 
-def _has_session(cookies: bytes) -> bool:
-    return settings.ADMIN and settings.SESSION_COOKIE_NAME.encode() in cookies
-
-
-def _language(cookies: bytes, accepted: bytes) -> str:
-    name = settings.LANGUAGE_COOKIE_NAME
-    chosen = ""
-    if name.encode() in cookies:
-        chosen = parse_cookie(cookies.decode("latin-1")).get(name, "")
-    return _language_among(chosen, accepted)
+def _chosen_language(cookies: bytes) -> str:
+    return parse_cookie(cookies.decode("latin-1")).get(_LANGUAGE, "")
 
 
 @lru_cache(maxsize=1_000)
@@ -132,7 +139,7 @@ def _language_among(chosen: str, accepted: bytes) -> str:
     """As Django's own middleware chooses it."""
     return get_language_from_request(
         SimpleNamespace(  # type: ignore[arg-type] # what it reads of a request
-            COOKIES={settings.LANGUAGE_COOKIE_NAME: chosen} if chosen else {},
+            COOKIES={_LANGUAGE: chosen} if chosen else {},
             META={"HTTP_ACCEPT_LANGUAGE": accepted.decode("latin-1")},
         )
     )
@@ -155,7 +162,8 @@ class HotResponses:
         self._waiting: dict[Hashable, asyncio.Task[KeptResponse | None]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        place = place_of(scope)
+        """For a scope in which `place_of` finds one."""
+        place = scope.get(_SCOPE_KEY) or place_of(scope)
         assert place is not None
         request = RawRequest.of(scope)
         own = _voter_cookie(request) if place.makes_voters else []
@@ -291,7 +299,7 @@ class Kept:
 
 def _voter_cookie(request: RawRequest) -> list[Header]:
     """A new voter token for a browser without one, so that it need not ask for it."""
-    if request.voter_cookie:
+    if _VOTER.search(request.headers.get(b"cookie", b"")):
         return []
     token = token_of(mint_device())
     return [(b"set-cookie", set_cookie(token, is_secure=request.is_secure))]

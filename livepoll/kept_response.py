@@ -6,6 +6,7 @@ request's id, is added when it is sent.
 
 import gzip
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -19,6 +20,7 @@ _OF_THE_BODY = frozenset((b"content-type", b"content-length"))
 # Made once and sent often; more would take its time from the event loop.
 _GZIP_LEVEL = 6
 _BROTLI_QUALITY = 5
+_LONGEST_HEADER = 200
 _HOLE = re.compile(rb'(?<=,"version":)\d+(?=,)')
 
 
@@ -40,6 +42,7 @@ class KeptResponse:
         self._bodies = {"": body}
         self._parts = _HOLE.split(body, maxsplit=1) if has_version else []
         self._tag = blake2b(b"".join(self._parts) or body, digest_size=9).hexdigest()
+        self._tags = {one: f'"{self._tag}{one and "-" + one}"' for one in _ENCODERS}
         self._is_compressed = any(
             name == b"vary" and b"accept-encoding" in value.lower() for name, value in lower
         )
@@ -61,12 +64,12 @@ class KeptResponse:
         """Send it, or 304 to a client that has it.
 
         Args:
-            headers: the request's own, besides the ETag.
+            headers: the request's own; the ETag is added to them.
             version: the poll's, where the body has one.
         """
         encoding = encoding_for(accept_encoding) if self._is_compressed else ""
-        tag = f'"{self._tag}{f"-{version}" if self._parts else ""}{encoding and "-" + encoding}"'
-        headers = [*headers, (b"etag", tag.encode())]
+        tag = f'"{self._tag}-{version}"' if self._parts else self._tags[encoding]
+        headers.append((b"etag", tag.encode()))
         if if_none_match and matches_tag(if_none_match, tag):
             await respond_with(send, 304, b"", self._unchanged, headers)
             return
@@ -88,16 +91,20 @@ def _with_encoding(headers: list[Header], encoding: str) -> Standing:
     return standing_headers([*headers, *added])
 
 
-_ENCODERS = {
+_ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "": lambda body: body,
     "gzip": lambda body: gzip.compress(body, _GZIP_LEVEL, mtime=0),
     "br": lambda body: brotli.compress(body, quality=_BROTLI_QUALITY),
 }
 
 
-@lru_cache(maxsize=200)
 def encoding_for(accept_encoding: bytes) -> str:
     """The best encoding that a client takes, "" for none."""
+    return _best_encoding(accept_encoding[:_LONGEST_HEADER])
+
+
+@lru_cache(maxsize=200)
+def _best_encoding(accept_encoding: bytes) -> str:
     taken = {}
     for one in accept_encoding.decode("latin-1").lower().split(","):
         name, _, parameter = one.partition(";")

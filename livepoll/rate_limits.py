@@ -34,6 +34,7 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 LIMIT_NAMES: dict[tuple[str, str], str] = {
     ("POST", "votes"): "votes",
     ("DELETE", "my-vote"): "votes",
+    ("POST", "web:vote"): "votes",
     ("POST", "voters"): "tokens",
     ("POST", "account-refresh"): "tokens",
     ("POST", "polls"): "polls",

@@ -156,14 +156,16 @@ def details_of(polls: "QuerySet[Poll] | list[Poll]") -> list[PollDetails]:
     if bare := [poll_id for poll_id, options_of in texts.items() if not options_of]:
         there = set(Poll.objects.filter(id__in=bare).values_list("id", flat=True))
         found = [poll for poll in found if texts[poll.id] or poll.id in there]
-    return [
-        PollDetails(
-            state=state_of(poll),
-            options=tuple(texts[poll.id]),
-            **{name: getattr(poll, name) for name in _DETAIL_FIELDS},
-        )
-        for poll in found
-    ]
+    return [details_with(poll, texts[poll.id]) for poll in found]
+
+
+def details_with(poll: Poll, options: Iterable[tuple[int, str]]) -> PollDetails:
+    """Details of a poll of which number and text of the options are known. No query."""
+    return PollDetails(
+        state=state_of(poll),
+        options=tuple(options),
+        **{name: getattr(poll, name) for name in _DETAIL_FIELDS},
+    )
 
 
 def state_of(poll: Poll) -> PollState:

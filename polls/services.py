@@ -16,6 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from polls import errors, events
+from polls.database.model_rows import insert_rows
 from polls.identity.owners import hash_owner_key, new_owner_key
 from polls.models import Option, OptionCorrection, Poll, Vote, new_join_code
 from polls.rules.kinds import kind_of
@@ -51,21 +52,18 @@ def create_poll(
     if owner_id is None:
         owner_key = new_owner_key()
         poll.owner_key_hash = hash_owner_key(owner_key)
-    with transaction.atomic():
-        _insert_with_free_code(poll)
-        Option.objects.bulk_create(
-            Option(poll=poll, number=number, position=number, text=text)
-            for number, text in zip(numbers, options, strict=True)
-        )
-    return poll, owner_key
-
-
-def _insert_with_free_code(poll: Poll) -> None:
     for _ in range(_JOIN_CODE_TRIES):
         try:
             with transaction.atomic():
-                poll.save(force_insert=True)
-                return
+                insert_rows([poll])
+                if options:
+                    insert_rows(
+                        [
+                            Option(poll=poll, number=number, position=number, text=text)
+                            for number, text in zip(numbers, options, strict=True)
+                        ]
+                    )
+            return poll, owner_key
         except IntegrityError:
             poll.code = new_join_code()
     raise errors.Overloaded("No free join code was found; try again.")

@@ -36,6 +36,12 @@ CASES = {
     },
     "storm": {"livepoll, restart under 20 screens"},
     "reads": {"results", "results, If-None-Match", "bare ASGI echo"},
+    "pages": {
+        "vote page", "vote page, first visit", "vote page, If-None-Match", "poll object",
+        "poll object, If-None-Match", "live page", "start page", "list", "bare ASGI echo",
+        "plain, vote page", "plain, poll object",
+    },
+    "create": {"livepoll", "plain, daphne"},
     "ranked": {
         "single choice, vote by vote", "ranked, from no ballots", "first count of 100 ballots",
         "ranked, vote by vote at 100 ballots", "ranked, from 100 ballots",
@@ -44,8 +50,8 @@ CASES = {
 }  # fmt: skip
 
 
-# In the short form votes and reads alone; the long form takes all.
-PARTS = sized(short=("votes", "reads"), long=tuple(CASES))
+# In the short form what clients meet first; the long form takes all.
+PARTS = sized(short=("votes", "reads", "pages", "create"), long=tuple(CASES))
 NAMES = {"fan-out": "fanout", "vote to screen": "latency"}
 
 

@@ -18,7 +18,9 @@ class Kind(NamedTuple):
 
     @property
     def template(self) -> str:
-        """Included with part="tile", and with part="fields" for the fields that it adds."""
+        """Included with part="tile", with part="fields" for the fields that it adds, with
+        part="ballot" for the ballot as HTML, with part="bar" for what it adds to a bar and with
+        part="steps" for what stands above the bars."""
         return f"web/kinds/{self.name}.html"
 
 

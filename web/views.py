@@ -1,10 +1,13 @@
-"""The pages' HTML: layout, messages and the poll's public text. Never a count.
+"""The pages' HTML: layout, messages, the poll as all see it and its ballot. Never a count.
 
-Votes, tallies and states are fetched by the page itself over the public API and socket, so a
-hidden result cannot get into a page's HTML.
+Votes and tallies are fetched by the page itself over the public API and socket, so a hidden result
+cannot get into a page's HTML. What a page says depends on its poll and its language alone: it is
+kept for all who ask (`livepoll.hot_responses`).
 """
 
-from typing import Any, cast
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,18 +17,27 @@ from django.utils import translation
 from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.gzip import gzip_page
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 from django.views.i18n import JavaScriptCatalog
 
 from polls.api.code_files import SHEET_STYLE_SOURCE
 from polls.errors import PollNotFound
 from polls.http.attempts import current_attempts
+from polls.http.response import ASKED_FOR_ANEW
+from polls.http.voter_cookie import set_cookie
+from polls.identity.voters import mint_device, token_of
+from polls.models import Poll
+from polls.rules.poll import VoterPolicy
 from polls.selectors import get_poll
+from web.ballot_context import ballot_context, live_context, start_context
 from web.csp import embed_origins, policy
 from web.kinds import KINDS
 from web.messages import PAGES, messages_of
 from web.modules import address, runs
+from web.plain_vote import Result, cast_by_form
 from web.qr import qr_svg
+
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def _page(request: HttpRequest, name: str, *later: str, **context: Any) -> HttpResponse:
@@ -43,7 +55,7 @@ def _poll_page(
     kind = KINDS.get(poll.kind)
     if kind is None:
         return render(request, "web/no_pages.html", status=404)
-    return _page(request, name, kind.module, *later, poll=poll, **context)
+    return _page(request, name, kind.module, *later, poll=poll, kind=kind, **context)
 
 
 def _poll(code: str) -> Any:
@@ -56,16 +68,22 @@ def _poll(code: str) -> Any:
     return poll
 
 
-# Kept by the browser alone, and asked for anew each time: the ETag makes that cheap.
-_asked_for_anew = cache_control(private=True, no_cache=True)
+def _asked_for_anew(view: View) -> View:
+    @wraps(view)
+    def marked(*args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(*args, **kwargs)
+        response.headers.setdefault("Cache-Control", ASKED_FOR_ANEW)
+        return response
+
+    return cast(View, marked)
 
 
 @require_safe
 @_asked_for_anew
 @gzip_page
 def start(request: HttpRequest) -> HttpResponse:
-    # Of the open polls' kinds only what they share is known here.
-    return _page(request, "start", "kinds/choices")
+    # Of the open polls' kinds only what they share is preloaded.
+    return _page(request, "start", "kinds/choices", **start_context(request))
 
 
 @require_safe
@@ -75,13 +93,30 @@ def new(request: HttpRequest) -> HttpResponse:
     return _page(request, "new", *(kind.module for kind in kinds), kinds=kinds)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @_asked_for_anew
 @gzip_page
 def vote(request: HttpRequest, code: str) -> HttpResponse:
+    """The vote page. A `POST` is a vote by its form, where no script runs, or not yet."""
     poll = _poll(code)
-    sign_in = ["sign_in"] if poll.voter_policy == "account" else []
-    return _poll_page(request, "vote", poll, *sign_in)
+    if request.method != "POST":
+        return _vote_page(request, poll)
+    result = cast_by_form(request, poll)
+    response = _vote_page(request, poll, result)
+    response.headers["Cache-Control"] = "no-store"
+    if result.needs_cookie:
+        cookie = set_cookie(token_of(mint_device()), is_secure=request.is_secure())
+        response.cookies.load(cookie.decode())
+    return response
+
+
+def _vote_page(request: HttpRequest, poll: Poll, result: Result | None = None) -> HttpResponse:
+    sign_in = ["sign_in"] if poll.voter_policy == VoterPolicy.ACCOUNT else []
+    context = ballot_context(request, poll, result)
+    response = _poll_page(request, "vote", poll, *sign_in, **context)
+    if result is not None and response.status_code == 200:
+        response.status_code = result.status
+    return response
 
 
 @require_safe
@@ -96,7 +131,8 @@ def live(request: HttpRequest, code: str) -> HttpResponse:
     origins = ["'self'"]
     if overlay or embed:
         origins += [*embed_origins(), *poll.embed_origins]
-    response = _poll_page(request, "live", poll, overlay=overlay, embed=embed)
+    context = live_context(request, poll)
+    response = _poll_page(request, "live", poll, overlay=overlay, embed=embed, **context)
     response.headers["Content-Security-Policy"] = policy(request, origins)
     return response
 

@@ -1,5 +1,7 @@
 """Reads: results requests/s with and without If-None-Match, beside the same server's echo."""
 
+from collections.abc import Sequence
+
 from bench import machine
 from bench.ballots import get_requests, vote_requests
 from bench.stage import Running, Stage
@@ -10,10 +12,10 @@ SOME_VOTES = 100
 
 
 async def read(
-    running: Running, path: str, headers: list[str], *, clients: int, seconds: float,
+    ports: Sequence[int], path: str, headers: list[str], *, clients: int, seconds: float,
     repeats: int, warm_up_seconds: float,
 ) -> list[Answers]:  # fmt: skip
-    load = WebLoad(running.ports, clients)
+    load = WebLoad(ports, clients)
     await load.open()
     found = []
     for period in [warm_up_seconds, *[seconds] * repeats]:
@@ -47,7 +49,7 @@ def _report(stage: Stage, case: str, running: Running, path: str, headers: list[
     sizes = stage.sizes
     server = machine.cpu_seconds(running.pids)
     found = stage.run(
-        read(running, path, headers, clients=sizes.voters,
+        read(running.ports, path, headers, clients=sizes.voters,
              seconds=sizes.seconds, repeats=sizes.repeats,
              warm_up_seconds=sizes.warm_up_seconds)
     )  # fmt: skip

@@ -18,6 +18,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
 ]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 ROOT_URLCONF = "bench.plain.urls"
 ASGI_APPLICATION = "bench.plain.asgi.application"
 DATABASES = {"default": environ.Env.db_url_config(os.environ["DATABASE_URL"])}

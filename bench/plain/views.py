@@ -2,7 +2,9 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import transaction
 from django.db.models import F
-from django.shortcuts import get_object_or_404
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views import View
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,6 +22,18 @@ class Polls(APIView):
         serializer.is_valid(raise_exception=True)
         serializer.save()
         return Response(serializer.data, status=status.HTTP_201_CREATED)
+
+
+class PollDetail(APIView):
+    def get(self, request: Request, poll_id: str) -> Response:
+        return Response(PollSerializer(get_object_or_404(Poll, pk=poll_id)).data)
+
+
+class Page(View):
+    def get(self, request: HttpRequest, poll_id: str) -> HttpResponse:
+        poll = get_object_or_404(Poll, pk=poll_id)
+        options = Option.objects.filter(poll=poll)
+        return render(request, "plain_page.html", {"poll": poll, "options": options})
 
 
 class Results(APIView):

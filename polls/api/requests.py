@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +19,7 @@ from polls.security_events import Event, poll_target, report
 from polls.selectors import PollDetails
 
 
-def base_url(request: Request) -> str:
+def base_url(request: Request | HttpRequest) -> str:
     return f"{request.scheme}://{request.get_host()}"
 
 
@@ -93,7 +94,7 @@ def account_of_caller(request: Request) -> int | None:
     return account_id
 
 
-def created_response(request: Request, poll: Poll, owner_key: str | None) -> Response:
+def created_response(request: Request, poll: Poll | PollDetails, owner_key: str | None) -> Response:
     """201 with the poll, and the owner key this once."""
     body = shown(request, poll)
     if owner_key is not None:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from django.utils import timezone
@@ -198,6 +200,28 @@ class PollCreateSerializer(PollFields):
         self.check_policy(kind, fields.get("voter_policy", ""), len(fields["options"]))
         fields["is_draft"] = fields.pop("draft", False)
         return fields
+
+
+def valid_new_poll(data: Any) -> dict[str, Any]:
+    """The fields of a new poll.
+
+    Raises:
+        ValidationError
+    """
+    with suppress(serializers.ValidationError):
+        fields: dict[str, Any] = _new_poll_fields(tuple(KINDS)).run_validation(data)
+        return fields
+    serializer = PollCreateSerializer(data=data)  # which says what is wrong
+    serializer.is_valid(raise_exception=True)
+    valid: dict[str, Any] = serializer.validated_data
+    return valid
+
+
+@lru_cache(maxsize=10)
+def _new_poll_fields(kinds: tuple[str, ...]) -> PollCreateSerializer:
+    """Kept, for it copies all its fields when it is made, a third of what a new poll costs. To
+    validate changes nothing in it."""
+    return PollCreateSerializer()
 
 
 class PollUpdateSerializer(PollFields):

@@ -28,6 +28,7 @@ from polls.api.serializers import (
     VoteRequestSerializer,
     VoterTokenRequestSerializer,
     VoterTokenSerializer,
+    valid_new_poll,
 )
 from polls.http.attempts import current_attempts
 from polls.http.caller import caller_of
@@ -93,11 +94,11 @@ class PollListView(APIView):
         auth=[*schema.ACCOUNT_AUTH, {}],
     )
     def post(self, request: Request) -> Response:
-        serializer = PollCreateSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        fields = valid_new_poll(request.data)
         account_id = account_of_caller(request)
-        created = services.create_poll(owner_id=account_id, **serializer.validated_data)
-        return created_response(request, *created)
+        poll, owner_key = services.create_poll(owner_id=account_id, **fields)
+        details = selectors.details_with(poll, enumerate(fields["options"], start=1))
+        return created_response(request, details, owner_key)
 
 
 class PollView(APIView):

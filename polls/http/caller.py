@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings as jwt_settings
@@ -73,7 +74,7 @@ def caller_of(request: Request) -> "Caller":
     )
 
 
-def address_of(request: Request) -> str:
+def address_of(request: Request | HttpRequest) -> str:
     """The client's address, of a Django request."""
     return client_address(
         request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", "")

@@ -124,6 +124,8 @@ def matches_tag(if_none_match: str, tag: str) -> bool:
     """Whether a client has what this ETag stands for, by its If-None-Match."""
     if not if_none_match:
         return False
+    if if_none_match == tag:
+        return True
     known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
     return tag in known or "*" in known
 

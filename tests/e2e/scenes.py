@@ -36,6 +36,7 @@ class Scene:
     size: Size
     act: Callable[[Page], Awaitable[None]] | None = None
     language: str = "en"
+    is_scripted: bool = True
 
 
 async def stage(http: httpx.AsyncClient) -> dict[str, Json]:
@@ -185,6 +186,8 @@ def _manage(poll: str) -> str:
 
 _CHOOSE = ".choice >> nth=1"
 _RANK = (".rank-toggle >> nth=2", ".ranking-rest .rank-toggle >> nth=0")
+_CHECK, _CHECK_STAR = _click(_CHOOSE), _click(".stars >> nth=0 >> .star >> nth=3")
+_VOTE = _click(_CHOOSE, "#send")
 _STARS = (".stars >> nth=0 >> .star >> nth=3", ".stars >> nth=1 >> .star >> nth=1")
 
 SCENES = [
@@ -216,6 +219,18 @@ SCENES = [
     Scene("vote-account", "/p/{account[code]}/", "phone"),
     Scene("vote-account-errors", "/p/{account[code]}/", "phone", _click("[value=new]")),
     Scene("vote-account-signed-in", "/p/{account[code]}/", "phone", _sign_in),
+    Scene("vote-plain", "/p/{single[code]}/", "phone", _CHECK, is_scripted=False),
+    Scene("vote-plain-ranked-arabic", "/p/{ranked[code]}/", "phone", None, "ar", is_scripted=False),
+    Scene(
+        "vote-plain-rating-german",
+        "/p/{rating[code]}/",
+        "phone",
+        _CHECK_STAR,
+        "de",
+        is_scripted=False,
+    ),
+    Scene("vote-plain-counted", "/p/{single[code]}/", "phone", _VOTE, is_scripted=False),
+    Scene("vote-plain-closed", "/p/{closed[code]}/", "phone", is_scripted=False),
     Scene("live-single", "/p/{single[code]}/live/", "screen"),
     Scene("live-multiple-sorted", "/p/{multiple[code]}/live/", "screen", _press("s")),
     Scene("live-ranked-round", "/p/{ranked[code]}/live/", "screen", _press("ArrowLeft")),

@@ -63,6 +63,7 @@ async def take(
             **SIZES[scene.size],
             locale=scene.language,
             color_scheme=theme,
+            java_script_enabled=scene.is_scripted,
             device_scale_factor=2 if scene.size == "phone" else 1,
         )
         page = await context.new_page()

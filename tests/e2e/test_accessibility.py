@@ -33,7 +33,7 @@ SHORT = {
     *("vote-rating", "vote-account-errors", "live-ranked-arabic", "live-table", "live-phone"),
     "manage-codes",
 }
-SHOWN = [scene for scene in SCENES if LONG or scene.name in SHORT]
+SHOWN = [scene for scene in SCENES if (LONG and scene.is_scripted) or scene.name in SHORT]
 AT_ONCE = 4  # a scene mostly waits for its bars to come to rest
 
 

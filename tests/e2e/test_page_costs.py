@@ -180,3 +180,71 @@ async def note_bar_moves(screen: Page) -> None:
               document.querySelector("#bars"), { attributeFilter: ["style"], subtree: true });
         }"""
     )
+
+
+SHIFTS = """() => new Promise((done) => {
+    let sum = 0;
+    new PerformanceObserver((list) => {
+        for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    requestAnimationFrame(() => setTimeout(() => done(sum), 0));
+})"""
+
+
+async def test_nothing_jumps_on_a_first_visit(
+    start_site: StartSite, open_page: OpenPage, figure: Figure
+) -> None:
+    """With the font as it is found: a font that comes late moves text in any page."""
+    site = start_site("embedded")
+    async with api_of(site) as api:
+        polls = {
+            kind: await api.create(kind=kind, options=["Red", "Green", "Blue"])
+            for kind in ("single", "multiple", "ranked", "rating")
+        }
+        for number, poll in enumerate(polls.values()):
+            ballot = {"choices": [1]} if poll["kind"] != "rating" else {"ratings": {"1": 5}}
+            await api.vote(poll, ballot, voter=f"voter {number}")
+    for name, poll in polls.items():
+        for size, path in ((PHONE, ""), (SCREEN, "live/")):
+            page = await open_page(address(site, poll, path), **size)
+            await expect(page.locator('#connection[data-state="live"]')).to_be_visible()
+            await expect(page.locator("#bars .is-front")).not_to_have_count(0)
+            shift = await page.evaluate(SHIFTS)
+            figure(f"layout shift: {name} {path or 'vote'} {shift:.4f}")
+            assert path or shift < 0.02, name
+            await page.context.close()
+
+
+async def test_a_phone_without_javascript_votes(start_site: StartSite, open_page: OpenPage) -> None:
+    site = start_site("embedded")
+    async with api_of(site) as api:
+        poll = await api.create(options=["Red", "Green"])
+        ranked = await api.create(kind="ranked", options=["Red", "Green"])
+        phone = await open_page(address(site, poll), java_script_enabled=False, **PHONE)
+        await phone.locator(".choice", has_text="Green").click()
+        await phone.locator("#send").click()
+        await expect(phone.locator('#state[data-kind="counted"]')).to_be_visible()
+        await phone.goto(address(site, ranked))
+        await phone.locator("select[name=rank-2]").select_option("1")
+        await phone.locator("select[name=rank-1]").select_option("2")
+        await phone.locator("#send").click()
+        await expect(phone.locator('#state[data-kind="counted"]')).to_be_visible()
+        assert (await api.results(poll))["counts"] == {"1": 0, "2": 1}
+        assert (await api.results(ranked))["counts"] == {"1": 0, "2": 1}
+
+
+async def test_a_vote_that_is_sent_before_the_script_runs_is_counted_and_shown(
+    start_site: StartSite, open_page: OpenPage
+) -> None:
+    site = start_site("embedded")
+    async with api_of(site) as api:
+        poll = await api.create(options=["Red", "Green"])
+    phone = await open_page(site.url, **PHONE)
+    await phone.route("**/page_vote*.js", lambda route: route.abort())
+    await phone.goto(address(site, poll))
+    await phone.locator(".choice", has_text="Green").click()
+    await phone.unroute("**/page_vote*.js")
+    await phone.locator("#send").click()
+    card = phone.locator('#state[data-kind="counted"]')
+    await expect(card.locator(".state-vote")).to_have_text("Green")
+    await expect(phone.locator("#ballot")).to_be_hidden()

@@ -212,7 +212,7 @@ async def test_hidden_results_reach_neither_the_page_nor_the_network(
         await api.vote(poll, 1, voter=f"another of {name or poll['code']}")
         await page.wait_for_timeout(400)  # for a frame that must not come
         heard.append(await page.content())
-    assert len(heard) > 5
+    assert len(heard) > 3
     assert not [text for text in heard if '"counts"' in text or "71%" in text]
 
 

@@ -14,6 +14,7 @@ from tests.sizes import sized
 TWICE = sized(short=60, long=200)
 RETRIED = sized(short=100, long=300)
 READ = sized(short=20, long=50)
+EDITED = sized(short=20, long=300)
 
 pytestmark = pytest.mark.servers
 
@@ -82,3 +83,33 @@ async def test_who_has_voted_reads_it_on_any_process(start_site: StartSite, serv
 
         await asyncio.gather(*(vote_and_read(worker) for worker in range(10)))
         assert count_votes(site, poll) == {"1": 0, "2": 10 * READ, "3": 0}
+
+
+async def test_a_page_is_never_older_than_an_acknowledged_edit(start_site: StartSite) -> None:
+    """From any process, while others read it all the time and keep what they have read."""
+    site = start_site(processes=2)
+    chance = random.Random()
+    async with apis_of(site) as apis:
+        poll = await apis[0].create()
+        page, place = f"/p/{poll['code']}/", f"/api/v1/polls/{poll['id']}/"
+        paths = (page, f"{page}live/", place, "/api/v1/polls/")
+        status, ended = "open", asyncio.Event()
+
+        async def read_on() -> None:
+            while not ended.is_set():
+                await chance.choice(apis).http.get(chance.choice(paths))
+
+        readers = [asyncio.create_task(read_on()) for _ in range(8)]
+        for number in range(EDITED):
+            question = f"Question {number} of {EDITED}?"
+            await chance.choice(apis).change(poll, question=question)
+            if chance.random() < 0.5:
+                status = {"open": "paused", "paused": "open"}[status]
+                await chance.choice(apis).act(poll, {"open": "open", "paused": "pause"}[status])
+            seen = await asyncio.gather(*(api.http.get(path) for api in apis for path in paths))
+            for response in seen:
+                assert response.status_code == 200
+                assert question in response.text, response.url
+                assert f'"{status}"' in response.text, response.url
+        ended.set()
+        await asyncio.gather(*readers)

@@ -6,7 +6,6 @@ from tests.polls.people import Json, Person
 
 # Method, path below the poll's, and a body.
 OF_A_POLL = [
-    ("GET", "", None),
     ("PATCH", "", {}),
     ("POST", "votes/", {"choices": [1]}),
     ("POST", "votes/", {"choices": [9]}),
@@ -72,7 +71,9 @@ def test_results_that_only_some_may_see(owner: Person, voter: Person, visibility
     assert_personal(same)
 
 
-def test_results_for_all_are_asked_for_anew(owner: Person) -> None:
+def test_what_is_the_same_for_all_is_asked_for_anew(owner: Person) -> None:
     poll = owner.make_poll()
-    response = owner.get(f"/api/v1/polls/{poll['id']}/results/")
-    assert response.headers["cache-control"] == "private, no-cache"
+    path = f"/api/v1/polls/{poll['id']}/"
+    for of in (path, f"{path}results/", f"/p/{poll['code']}/", "/"):
+        assert owner.get(of).headers["cache-control"] == "private, no-cache"
+    assert_personal(owner.get(path, owner.key_of(poll)))

@@ -93,6 +93,7 @@ def test_a_page_of_a_poll_preloads_exactly_what_it_runs(
     assert f'data-kind="{kind}"' in html
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("path", "page", "later"),
     [

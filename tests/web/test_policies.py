@@ -119,6 +119,7 @@ def test_nothing_is_listed_and_trace_echoes_nothing(client: Client) -> None:
     assert b"secret" not in echo.content
 
 
+@pytest.mark.django_db
 class TestUnderTLS:
     @pytest.fixture(autouse=True)
     def behind_a_proxy(self, settings: Settings) -> None:

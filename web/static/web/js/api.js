@@ -68,8 +68,6 @@ const credentials = ({ token, access, code }) => ({
   ...(code ? { "Voter-Code": code } : {}),
 });
 
-export const listPolls = async (query) =>
-  (await request("GET", `polls/?${new URLSearchParams(query)}`)).body;
 export const getPoll = async (id, key) =>
   (await request("GET", `polls/${encodeURIComponent(id)}/`, { headers: bearer(key) })).body;
 

@@ -19,8 +19,8 @@ export class Bars {
     this.rows = new Map();
     this.sorted = false;
     this.wanted = null;
+    this.root = root;
     this.list = h("ol", { class: "bars", "aria-label": gettext("Results") });
-    root.replaceChildren(this.list);
   }
 
   // Keeps only the newest tally until the next frame of the screen.
@@ -41,7 +41,9 @@ export class Bars {
     if (this.drawn) this.update(this.drawn.poll, this.drawn.results);
   }
 
+  // The page may have put empty bars there, which keep the place.
   draw(poll, results) {
+    if (!this.drawn) this.root.replaceChildren(this.list);
     this.drawn = { poll, results };
     this.makeRows(poll);
     const { kind } = this;

@@ -33,12 +33,15 @@ export const randomKey = () =>
   [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
 
 let asking = null;
+// A vote page comes with the cookie (livepoll/hot_responses.py), until the server drops it.
+let isVoterHere = document.documentElement.dataset?.ballot !== undefined;
 
 export const mayBeVoter = () => Boolean(recall("is_voter") || recall("voter"));
 
 // Done when the browser has its cookie.
 export async function becomeVoter() {
-  if (recall("is_voter") && !recall("voter")) return;
+  if (isVoterHere && !recall("voter")) remember("is_voter", true);
+  if ((isVoterHere || recall("is_voter")) && !recall("voter")) return;
   asking ??= ask().finally(() => { asking = null; });
   await asking;
 }
@@ -51,6 +54,7 @@ export const handOverToken = async () => {
 export function forgetVoter() {
   remember("voter", null);
   remember("is_voter", null);
+  isVoterHere = false;
 }
 
 async function ask() {

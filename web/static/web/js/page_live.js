@@ -14,6 +14,7 @@ import { Shortcuts } from "./shortcuts.js";
 import { Timeline } from "./timeline.js";
 
 const pollId = document.body.dataset.poll;
+const given = JSON.parse($("#poll-object").textContent);
 const [kind] = await Promise.all([kindOfPage(), handOverToken()]);
 const parameters = new URLSearchParams(location.search);
 const root = document.documentElement;
@@ -27,6 +28,7 @@ const closing = new Countdown($("#closing-in"), () => setTimeout(() => feed.refr
 
 let poll = null;
 let results = null;
+let awaited = Boolean($("#bars").firstChild); // results, whose place the page keeps
 const on = { sort: false, hide: false, table: false, patterns: recall("patterns") ?? true, qr: true };
 
 // ---- drawing ----
@@ -35,6 +37,7 @@ function draw() {
   if (!poll) return;
   setText($("#question"), poll.question);
   drawStatus();
+  if (awaited && !on.hide) return;
   const hidden = !results?.counts || on.hide;
   show($("#curtain"), hidden);
   show($("#bars"), !hidden && !on.table);
@@ -134,6 +137,7 @@ feed.addEventListener("poll", ({ detail }) => {
 });
 feed.addEventListener("results", ({ detail }) => {
   results = detail;
+  awaited = false;
   if (results?.counts) {
     timeline.add(results);
     announcer.later(() => (on.hide || !results?.counts ? "" : kind.summary(poll, results)));
@@ -147,6 +151,7 @@ feed.addEventListener("watching", ({ detail }) => {
 feed.addEventListener("state", () => {
   if (feed.state !== "live") show($("#watching-box"), false); // the count is not known
   if (feed.state === "gone") {
+    awaited = false;
     poll = null;
     show($("#bars"), false);
     show($("#curtain"), true);
@@ -159,4 +164,4 @@ if (parameters.get("sort") === "1") press("sort", true);
 if (parameters.get("join") === "0") press("qr", false);
 showConnection($("#connection"), feed);
 feed.start();
-feed.refresh();
+feed.givePoll(given);

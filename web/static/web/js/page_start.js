@@ -1,44 +1,35 @@
 // The start page: joins by code, and shows a few open polls that move.
 
 import "./page_frame.js";
-import { listPolls } from "./api.js";
+import { hueOf } from "./bars.js";
 import { $, h, setText } from "./dom.js";
 import { gettext, votersText } from "./i18n.js";
 import { hasPages, loadKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
 
-const SHOWN = 5;
 const BARS_EACH = 3;
 
-const box = $("#open-polls");
+// The page has them already, without a figure, in the same form.
+const polls = JSON.parse($("#poll-objects").textContent);
+$("#open-polls").replaceChildren(...(polls.length ? polls.map(card) : [
+  h("p", { class: "quiet" }, gettext("No open polls just now. Yours could be the first."))]));
 
-try {
-  const { results: listed } = await listPolls({ status: "open" });
-  const polls = listed.filter(hasPages);
-  box.replaceChildren(...polls.slice(0, SHOWN).map(card));
-  if (!polls.length) {
-    box.replaceChildren(h("p", { class: "quiet" }, gettext("No open polls just now. Yours could be the first.")));
-  }
-} catch {
-  box.replaceChildren(h("p", { class: "quiet" }, gettext("The open polls cannot be shown just now.")));
-}
-box.removeAttribute("aria-busy");
-
-function miniRow() {
+function miniRow(option = null) {
   const row = {
-    name: h("span", { class: "mini-name", dir: "auto" }),
-    main: h("span", { class: "tabular" }),
+    name: h("span", { class: "mini-name", dir: "auto" }, option?.text),
+    main: h("span", { class: "tabular" }, "–"),
     fill: h("i", { class: "bar-fill" }),
   };
-  row.item = h("li", { class: "mini-row" }, row.name, row.main,
+  row.item = h("li", { class: "mini-row", "data-hue": option && hueOf(option) }, row.name, row.main,
     h("span", { class: "bar-track", "aria-hidden": "true" }, row.fill));
   return row;
 }
 
 function card(poll) {
   const voters = h("p", { class: "quiet tabular" }, "…");
-  const rows = [];
-  const mini = h("ol", { class: "mini", hidden: true });
+  const expected = poll.results_visibility === "always" && !poll.min_voters ? poll.options.slice(0, BARS_EACH) : [];
+  const rows = expected.map((option) => miniRow(option));
+  const mini = h("ol", { class: "mini", hidden: !rows.length }, ...rows.map((row) => row.item));
   const article = h("article", { class: "poll-card" },
     h("h3", {}, h("a", { href: `/p/${poll.code}/`, dir: "auto" }, poll.question)), mini, voters);
 
@@ -46,6 +37,7 @@ function card(poll) {
   const draw = async (results) => {
     newest = results;
     if (!results?.counts) {
+      mini.hidden = true;
       setText(voters, gettext("Results are hidden for now."));
       return;
     }

@@ -6,7 +6,7 @@ import { Announcer } from "./announcer.js";
 import { myVote, retractVote } from "./api.js";
 import { showConnection } from "./connection.js";
 import { Countdown } from "./countdown.js";
-import { $, h, icon, setText, show } from "./dom.js";
+import { $, $$, h, icon, setText, show } from "./dom.js";
 import { dateTime, fill, gettext, number, votersText } from "./i18n.js";
 import { kindOfPage, stayWithKind } from "./kinds/registry.js";
 import { LiveFeed } from "./live.js";
@@ -15,6 +15,7 @@ import { Outbox } from "./outbox.js";
 
 const FIRST_FIELD = "#ballot-fields :is(input, textarea, button)";
 const pollId = document.body.dataset.poll;
+const given = JSON.parse($("#poll-object").textContent);
 const [kind] = await Promise.all([kindOfPage(), handOverToken()]);
 const announcer = new Announcer($("#announcer"));
 const byAccount = () => poll?.voter_policy === "account";
@@ -43,6 +44,8 @@ let receipt = null; // {vote, epoch}
 let token = null; // of the last vote: a socket that was opened before the cookie came needs it
 let editing = false;
 let sending = false;
+let awaited = !$("#results").hidden; // results, whose place the page keeps
+let byForm = document.body.dataset.voted !== undefined; // a vote that is counted, and not known here yet
 let refusal = null; // {code, text}: why the last try did not count
 let shownState = "";
 
@@ -72,13 +75,14 @@ function keepReceipt(vote, voter = voterHere()) {
   receipts.keep(kept, voter);
   const isHere = receipts.nameOf(voterHere() ?? voter) === receipts.nameOf(voter);
   receipt = isHere ? kept : receipts.recall(); // that of another waited in the outbox
+  if (receipt) byForm = false;
 }
 
 function takeCode() {
   receipts.adopt();
   const given = new URLSearchParams(location.hash.slice(1)).get("code");
   if (given && byCode()) remember(`code.${pollId}`, given);
-  $("#voter-code").value = given ?? recall(`code.${pollId}`) ?? "";
+  $("#voter-code").value = given ?? ($("#voter-code").value || (recall(`code.${pollId}`) ?? ""));
   receipt = receipts.recall();
 }
 
@@ -102,7 +106,7 @@ function forgetToken() {
 }
 
 // Only who may have voted asks: a first visit is answered without a question.
-const mayHaveVoted = () => Boolean(receipt || (byAccount()
+const mayHaveVoted = () => Boolean(receipt || byForm || (byAccount()
   ? accountName() : mayBeVoter() && (!byCode() || code())));
 
 // ---- what is shown ----
@@ -114,7 +118,7 @@ function render() {
   show($("#description"), Boolean(poll.description));
   const open = poll.status === "open";
   const waiting = outbox.waiting(pollId);
-  const voting = open && !waiting && (editing || !receipt);
+  const voting = open && !waiting && !byForm && (editing || !receipt);
   if (voting && !ballot) makeForm();
   show($("#ballot"), voting);
   show($("#keep"), editing && Boolean(receipt));
@@ -124,7 +128,7 @@ function render() {
   setText($("#send"), sending ? gettext("Sending…") : editing && receipt ? gettext("Change my vote") : gettext("Vote"));
   show($("#closing"), open && Boolean(poll.closes_at));
   closing.set(open ? poll.closes_at : null);
-  showState(waiting);
+  if (!byForm) showState(waiting);
   drawResults();
 }
 
@@ -233,6 +237,7 @@ function bigCountdown(iso) {
 function drawResults() {
   const early = ["draft", "scheduled"].includes(poll?.status);
   const visible = Boolean(results?.counts && poll) && !early && !(poll.status === "open" && editing);
+  if (!visible && awaited) return;
   show($("#results"), visible);
   if (!visible) return;
   drawn.update(poll, results);
@@ -244,8 +249,21 @@ function drawResults() {
 // ---- the ballot ----
 
 function makeForm() {
+  const picked = ballot ? null : pickedBefore();
   ballot = kind.ballot(poll, () => setText($("#ballot-error"), ""));
   $("#ballot-fields").replaceChildren(ballot.element);
+  if (picked) ballot.set(picked);
+}
+
+// What was chosen in the page's own form before this script ran.
+function pickedBefore() {
+  const checked = $$("#ballot-fields :checked");
+  if (!checked.length) return null;
+  const ratings = checked.filter((input) => input.name.startsWith("rating-"));
+  return {
+    choices: checked.filter((input) => input.name === "choice").map((input) => Number(input.value)),
+    ratings: Object.fromEntries(ratings.map((input) => [input.name.slice("rating-".length), Number(input.value)])),
+  };
 }
 
 function edit(withMine) {
@@ -377,10 +395,12 @@ feed.addEventListener("poll", async ({ detail }) => {
   if (before && before.status !== poll.status) announcer.say(statusText());
   if (!before && mayHaveVoted()) readMyVote();
   render();
+  document.documentElement.classList.remove("has-receipt");
 });
 
 feed.addEventListener("results", ({ detail }) => {
   results = detail;
+  awaited = false;
   followEpoch(results?.epoch);
   render();
   if (results?.counts && (receipt || poll?.status === "closed")) {
@@ -390,6 +410,7 @@ feed.addEventListener("results", ({ detail }) => {
 
 feed.addEventListener("state", () => {
   if (feed.state === "gone") {
+    awaited = false;
     show($("#ballot"), false);
     poll ??= { status: "gone" };
     shownState = "";
@@ -420,4 +441,4 @@ function statusText() {
 $(".as-table").addEventListener("toggle", drawResults);
 showConnection($("#connection"), feed);
 feed.start();
-feed.refresh();
+feed.givePoll(given);

@@ -16,8 +16,8 @@ export class Rounds {
     this.next = h("button", { class: "button button-quiet", type: "button", onclick: () => this.step(1) },
       h("span", {}, gettext("Next round")), icon("forward"));
     this.dots = h("ol", { class: "rounds-dots", "aria-hidden": "true" });
-    root.replaceChildren(h("div", { class: "rounds" },
-      this.back, h("div", { class: "rounds-text" }, this.title, this.note, this.dots), this.next));
+    this.box = h("div", { class: "rounds" },
+      this.back, h("div", { class: "rounds-text" }, this.title, this.note, this.dots), this.next);
   }
 
   step(by) {
@@ -30,6 +30,7 @@ export class Rounds {
 
   // → results as this round saw them, for the bars.
   view(poll, results) {
+    if (!this.results) this.root.replaceChildren(this.box); // the page may have kept its place
     this.results = results;
     const rounds = results.rounds ?? [];
     show(this.root, rounds.length > 0);

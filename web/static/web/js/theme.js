@@ -1,4 +1,4 @@
-// Light or dark, before the first paint. A classic script in the head, so that no page flashes.
+// Light or dark, and whether there is a receipt, before the first paint. A classic script in the head, so that no page flashes.
 // Promises: the choice is kept; without one the system's preference holds.
 (() => {
   const root = document.documentElement;
@@ -9,6 +9,12 @@
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     else delete root.dataset.theme;
   };
+  // A ballot that this browser has filled in is not shown before page_vote.js knows whether it holds.
+  const { ballot } = root.dataset;
+  try {
+    const names = [`livepoll.vote.${ballot}`, `livepoll.outbox.${ballot}`];
+    if (names.some((name) => localStorage.getItem(name))) root.classList.add("has-receipt");
+  } catch { /* no receipts either */ }
   const parameters = new URLSearchParams(location.search);
   show(parameters.get("theme") || (parameters.get("overlay") === "1" ? "dark" : stored()));
   globalThis.livepollTheme = {
