@@ -23,6 +23,7 @@ _LOADED = re.compile(
     r'<link rel="(?:stylesheet|modulepreload|icon)"[^>]* href="([^"]+)"'
     r'|<link rel="preload"[^>]* href="([^"]+)"|<script[^>]* src="([^"]+)"'
 )
+_NO_SCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
 _ENCODINGS = "Accept-Encoding: gzip, br\r\n"
 
 
@@ -47,7 +48,7 @@ def page_requests(api: httpx.Client, path: str) -> list[bytes]:
     """What a phone asks for that opens this page: the page, then all that it loads."""
     page = api.get(path)
     page.raise_for_status()
-    found = ["".join(names) for names in _LOADED.findall(page.text)]
+    found = ["".join(names) for names in _LOADED.findall(_NO_SCRIPT.sub("", page.text))]
     paths = dict.fromkeys(urljoin(path, name.replace("&amp;", "&")) for name in found)
     return [
         f"GET {one} HTTP/1.1\r\nHost: 127.0.0.1\r\n{_ENCODINGS}\r\n".encode()
@@ -95,12 +96,14 @@ async def arrive(
     arrival = Arrival()
     start = perf_counter()
 
-    async def ask_all(requests: Sequence[bytes]) -> None:
+    async def ask_all(requests: Sequence[bytes]) -> int:
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(_Connection, "127.0.0.1", endpoint.port)
         for request in requests:
-            arrival.statuses[await connection.ask(request)] += 1
+            status = await connection.ask(request)
+            arrival.statuses[status] += 1
         connection.transport.close()
+        return status
 
     async def come(index: int) -> None:
         try:
@@ -108,11 +111,12 @@ async def arrive(
             screen = Screen(crowd)
             await crowd.connect(screen, index)
             crowd.screens.append(screen)
-            await ask_all(votes[index : index + 1])
+            status = await ask_all(votes[index : index + 1])
         except OSError:
             arrival.statuses[0] += 1
         else:
-            arrival.voted_at.append(perf_counter() - start)
+            if status == 201:
+                arrival.voted_at.append(perf_counter() - start)
 
     await asyncio.gather(*(come(index) for index in range(len(votes))))
     return arrival

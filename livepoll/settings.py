@@ -100,7 +100,7 @@ RATE_LIMITS: bool = env.switch("RATE_LIMITS", default="on")
 if TRUSTED_PROXIES < 0:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES must be 0 or more, not {TRUSTED_PROXIES}.")
 # How often one address may do what ("N/second", "N/minute"); a room shares one address.
-RATE_VOTES: str = env.str("RATE_VOTES", default="500/second")
+RATE_VOTES: str = env.str("RATE_VOTES", default="10000/10second")
 RATE_POLLS: str = env.str("RATE_POLLS", default="60/minute")
 RATE_ACCOUNTS: str = env.str("RATE_ACCOUNTS", default="120/minute")
 RATE_REQUESTS: str = env.str("RATE_REQUESTS", default="600/minute")

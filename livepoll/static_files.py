@@ -1,9 +1,12 @@
-"""Static files without a Django request each.
+"""Files that pages load, without a Django request each: static files, and the scripts' words in a
+language.
 
-WhiteNoise answers, once a file; the response is kept and sent from memory. What it does not answer
-with 200 (no such file, ranges), and files too large to keep, are Django's each time.
+Django answers once a file, and WhiteNoise for it; the response is kept and sent from memory. What
+is not answered with 200 (no such file, ranges), and what is too large to keep, is Django's each time.
 """
 
+import asyncio
+import re
 from typing import Any
 
 from django.conf import settings
@@ -17,10 +20,14 @@ from polls.http.request import RawRequest, Receive, Send
 LARGEST_KEPT_BYTES = 200_000
 
 
+_WORDS = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
+
+
 def is_static(scope: dict[str, Any]) -> bool:
-    """Whether a request reads a file under STATIC_URL that may be kept."""
+    """Whether a request reads what is the same for all, for as long as this process runs."""
+    path = scope["path"]
     return (
-        scope["path"].startswith(settings.STATIC_URL)
+        (path.startswith(settings.STATIC_URL) or _WORDS.fullmatch(path) is not None)
         and scope["method"] in ("GET", "HEAD")
         and not settings.DEBUG  # where files change while the server runs
     )
@@ -37,12 +44,14 @@ class StaticFiles:
         self._django = django
         self._ordinary = request_ids.with_request_ids(django)
         self._kept: dict[str, KeptResponse] = {}
+        # By event loop and path: thousands may want a file that none has asked for before.
+        self._reading: dict[tuple[Any, str], asyncio.Task[KeptResponse | None]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         response = None
         if b"range" not in request.headers:
-            response = self._kept.get(scope["path"]) or await self._read(scope["path"])
+            response = self._kept.get(scope["path"]) or await self._read_once(scope["path"])
         if response is None:
             await self._ordinary(scope, receive, send)
             return
@@ -52,6 +61,14 @@ class StaticFiles:
             accept_encoding=request.headers.get(b"accept-encoding", b""),
             if_none_match=request.header(b"if-none-match"),
         )
+
+    async def _read_once(self, path: str) -> KeptResponse | None:
+        key = (asyncio.get_running_loop(), path)
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = key[0].create_task(self._read(path))
+            reading.add_done_callback(lambda _: self._reading.pop(key))
+        return await asyncio.shield(reading)
 
     async def _read(self, path: str) -> KeptResponse | None:
         status, headers, body = await ask_django(

@@ -1,10 +1,12 @@
 """Static files from memory: what WhiteNoise says, asked once a file."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from livepoll.django_endpoint import django_endpoint
+from livepoll.django_request import get_scope
 from livepoll.static_files import LARGEST_KEPT_BYTES, StaticFiles
 from polls.http.request_ids import with_request_ids
 from tests.polls.conftest import site
@@ -12,6 +14,7 @@ from tests.polls.people import Person, Site
 
 __all__ = ["site"]
 
+WORDS = "/words/vote/de.js"
 SCRIPT, STYLE, FONT = (
     f"/static/web/{name}" for name in ("js/live.js", "css/base.css", "font/figtree.woff2")
 )
@@ -42,7 +45,8 @@ def visitor(site: Site, django: Counted) -> Person:
 
 def test_each_file_is_as_whitenoise_sends_it(site: Site, visitor: Person) -> None:
     ordinary = site.person(with_request_ids(django_endpoint))
-    for path in (SCRIPT, STYLE, FONT, f"{SCRIPT}?x=1", "/static/web/js/none.js", "/static/"):
+    others = (f"{SCRIPT}?x=1", "/static/web/js/none.js", "/static/", "/words/none/en.js")
+    for path in (SCRIPT, STYLE, FONT, WORDS, *others):
         for method in ("GET", "HEAD"):
             for encoding in ("identity", "gzip"):
                 kept, own = (
@@ -63,6 +67,23 @@ def test_a_file_is_asked_for_once(visitor: Person, django: Counted) -> None:
         assert visitor.get(SCRIPT).status_code == 200
     assert visitor.get(STYLE).status_code == 200
     assert django.paths == [SCRIPT, STYLE]
+
+
+async def test_many_at_once_share_one_reading(django: Counted) -> None:
+    files = StaticFiles(django)
+    statuses: list[int] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scopes = [get_scope(SCRIPT, headers=[(b"host", b"localhost")]) for _ in range(20)]
+    await asyncio.gather(*(files(scope, receive, send) for scope in scopes))
+    assert statuses == [200] * 20
+    assert django.paths == [SCRIPT]
 
 
 def test_what_is_not_there_is_asked_for_each_time(visitor: Person, django: Counted) -> None:
