@@ -2,7 +2,7 @@
 language.
 
 Django answers once a file, and WhiteNoise for it; the response is kept and sent from memory. What
-is not answered with 200 (no such file, ranges), and what is too large to keep, is Django's each time.
+is not answered with 200 (no such file, ranges), and what is too large, is Django's each time.
 """
 
 import asyncio
