@@ -44,6 +44,7 @@ _LANGUAGE = settings.LANGUAGE_COOKIE_NAME
 _LANGUAGE_BYTES = _LANGUAGE.encode()
 _VOTER = re.compile(rb"(?:^|;\s*)(?:__Host-)?voter=[^;\s]")
 _JSON = frozenset((b"", b"*/*", b"application/json", b"application/json, */*"))
+_OF_A_BODY = b"application/json"
 _PATH = re.compile(
     r"/(?:p/(?P<page>[^/]+)(?:/(?P<live>live))?/?|api/v1/polls(?:/(?P<ref>[^/]+))?/?)?"
 )
@@ -115,6 +116,8 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
     if len(query) > _LONGEST_KEPT or (place.has_version and query):
         return None
     if place.is_json and headers.get(b"accept", b"") not in _JSON:
+        return None
+    if headers.get(b"content-type", _OF_A_BODY) != _OF_A_BODY:  # of no body; Django checks it
         return None
     try:
         request.check_host()

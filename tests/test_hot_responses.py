@@ -279,3 +279,32 @@ def test_one_making_serves_all_who_ask_at_once(site: Site, polls: list[Json]) ->
     assert made == 1
     assert site.run(crowd("/api/v1/polls/")) == [200] * 50
     assert made == 2
+
+
+def test_who_asks_while_it_is_made_waits_for_the_next_making(site: Site) -> None:
+    """What is being made may have been read before what this client knows of."""
+    made = 0
+
+    async def ask() -> list[str]:
+        begun, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def django(scope: Any, receive: Any, send: Any) -> None:
+            nonlocal made
+            made += 1
+            body = str(made).encode()
+            begun.set()
+            await goes_on.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+        transport = httpx.ASGITransport(HotResponses(django))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            asked = [asyncio.create_task(client.get("/api/v1/polls/"))]
+            await begun.wait()
+            asked += [asyncio.create_task(client.get("/api/v1/polls/")) for _ in range(3)]
+            for _ in range(20):  # they get as far as they can
+                await asyncio.sleep(0)
+            goes_on.set()
+            return [(await one).text for one in asked]
+
+    assert site.run(ask()) == ["1", "2", "2", "2"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import AutoField, Field, Model
 
 
@@ -18,15 +18,16 @@ def insert_rows(rows: Sequence[Model]) -> None:
         IntegrityError
     """
     fields = _fields(type(rows[0]))
+    here = connections[connection.alias]  # `connection` looks for it at each use
     values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection)
+        field.get_db_prep_save(field.pre_save(row, add=True), here)
         for row in rows
         for field in fields
     ]
-    with connection.cursor() as cursor:
+    with here.cursor() as cursor:
         cursor.execute(_statement(type(rows[0]), len(rows)), values)
     for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
+        row._state.adding, row._state.db = False, here.alias
 
 
 @lru_cache(maxsize=100)
