@@ -24,6 +24,7 @@ PARTS = {
     "sockets": "connects/s, memory and idle cost of 10,000 screens",
     "rooms": "what thousands of polls cost that one screen each watches, without votes",
     "arrival": "thousands of phones at once: page, files, socket, vote; beside plain",
+    "busy": "votes, results and pages beside threads that are all taken",
     "storm": "a restart under 5,000 screens",
     "reads": "results requests/s, beside a bare echo",
     "pages": "vote page, poll object, start page and list, beside a bare echo, nginx and plain",

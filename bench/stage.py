@@ -39,6 +39,7 @@ ARGUMENTS: dict[Server, tuple[str, ...]] = {
 
 
 # Its own protocol classes, which another application does without.
+OURS = ("asgi:application", "bench.slow_app:application")
 BOUNDED = ("--http", "asgi:BoundedHTTP", "--ws", "asgi:BoundedSocket")
 
 
@@ -50,6 +51,7 @@ class Sizes:
     many_sockets: int = 5_000
     most_sockets: int = 10_000
     rooms: tuple[int, ...] = (2_000, 20_000)
+    exported_votes: int = 300_000
     phones: int = 5_000
     phone_screens: int = 200
     plain_phones: tuple[int, ...] = (10, 30, 100, 300, 1_000)
@@ -73,7 +75,7 @@ class Sizes:
     def quick(cls) -> "Sizes":
         return cls(
             sockets=100, many_sockets=300, most_sockets=500, rooms=(300,), phones=200,
-            phone_screens=20, plain_phones=(10,), seconds=1.0,
+            exported_votes=20_000, phone_screens=20, plain_phones=(10,), seconds=1.0,
             idle_seconds=2.0, repeats=1, many_voters=128, preloaded_votes=20_000, ballots=2_000,
             memory_votes=5_000,
         )  # fmt: skip
@@ -83,7 +85,7 @@ class Sizes:
         """What the tests run, for every case and no figure."""
         return cls(
             sockets=10, many_sockets=20, most_sockets=30, rooms=(20,), phones=10,
-            phone_screens=3, plain_phones=(3,), seconds=0.4,
+            exported_votes=2_000, phone_screens=3, plain_phones=(3,), seconds=0.4,
             idle_seconds=0.2, repeats=1, voters=4, many_voters=8, polls=3, preloaded_votes=300,
             ballots=100, memory_votes=400, memory_rounds=4, warm_up_seconds=0.1, turns_a_repeat=1,
             single_votes=3, pgbench_seconds=1.0,
@@ -247,7 +249,7 @@ class Stage:
         folder = self.folder / f"site-{time.monotonic_ns()}"
         folder.mkdir()
         arguments = ARGUMENTS[server]
-        if server == "uvicorn" and app == "asgi:application":
+        if server == "uvicorn" and app in OURS:
             arguments += BOUNDED
         web = [
             WebProcess(

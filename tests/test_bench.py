@@ -34,6 +34,9 @@ CASES = {
         "livepoll, uvicorn, 10 phones", "livepoll, embedded default, 10 phones",
         "plain, daphne, 3 phones",
     },
+    "busy": {
+        "livepoll, votes", "livepoll, results", "livepoll, vote page", "livepoll, vote to screen",
+    },
     "storm": {"livepoll, restart under 20 screens"},
     "reads": {"results", "results, If-None-Match", "bare ASGI echo"},
     "pages": {
