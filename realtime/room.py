@@ -57,6 +57,7 @@ class Room:
         self.voters_known_in: PollState | None = None  # when it was last asked who voted
         self._rows: list[Row] = []
         self._interval = interval_seconds
+        self._kept_poll: tuple[object, bytes] | None = None  # what it was made of, and it
         # Where results need every ballot, they are read once an interval.
         self._reads = Pacer(interval_seconds, lambda: refresh(self))
         self._moment: datetime | None = None  # when the clock alone changes the status next
@@ -224,8 +225,14 @@ class Room:
         return self._results
 
     def _poll(self, base_url: str, **changes: str) -> bytes:
-        details = replace(self.details, state=self.state)
-        return orjson.dumps(poll_object(details, base_url, datetime.now(UTC)) | changes)
+        """The poll object; kept as long as nothing changes it, for those who come together."""
+        now = datetime.now(UTC)
+        made_of = (base_url, self.state, self.details, self._status, changes)
+        if self._kept_poll is None or self._kept_poll[0] != made_of or self.is_due(now):
+            details = replace(self.details, state=self.state)
+            body = orjson.dumps(poll_object(details, base_url, now) | changes)
+            self._kept_poll = made_of, body
+        return self._kept_poll[1]
 
     def _set_timer(self) -> None:
         if self._timer is not None:
