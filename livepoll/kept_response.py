@@ -28,8 +28,9 @@ class KeptResponse:
     """The status 200, its headers and its body in each encoding.
 
     Args:
-        headers: as Django sent them. A body that they say varies by Accept-Encoding is
-            compressed; it must hold no secret, for each client gets the same bytes.
+        headers: as Django sent them. A body that they say varies by Accept-Encoding, and has no
+            Content-Encoding yet, is compressed; it must hold no secret, for each client gets the
+            same bytes.
         has_version: the body is a poll object, of which a vote changes the version alone. It is
             put in when the response is sent.
     """
@@ -43,7 +44,7 @@ class KeptResponse:
         self._parts = _HOLE.split(body, maxsplit=1) if has_version else []
         self._tag = blake2b(b"".join(self._parts) or body, digest_size=9).hexdigest()
         self._tags = {one: f'"{self._tag}{one and "-" + one}"' for one in _ENCODERS}
-        self._is_compressed = any(
+        self._is_compressed = not any(name == b"content-encoding" for name, _ in lower) and any(
             name == b"vary" and b"accept-encoding" in value.lower() for name, value in lower
         )
 
@@ -100,14 +101,19 @@ _ENCODERS: dict[str, Callable[[bytes], bytes]] = {
 
 def encoding_for(accept_encoding: bytes) -> str:
     """The best encoding that a client takes, "" for none."""
-    return _best_encoding(accept_encoding[:_LONGEST_HEADER])
+    return next(iter(encodings_of(accept_encoding)), "")
+
+
+def encodings_of(accept_encoding: bytes) -> tuple[str, ...]:
+    """Those of our encodings that a client takes, the best first."""
+    return _encodings(accept_encoding[:_LONGEST_HEADER])
 
 
 @lru_cache(maxsize=200)
-def _best_encoding(accept_encoding: bytes) -> str:
+def _encodings(accept_encoding: bytes) -> tuple[str, ...]:
     taken = {}
     for one in accept_encoding.decode("latin-1").lower().split(","):
         name, _, parameter = one.partition(";")
         weight = parameter.replace(" ", "").removeprefix("q=")
         taken[name.strip()] = weight.strip("0.") != "" or not parameter
-    return next((name for name in ("br", "gzip") if taken.get(name)), "")
+    return tuple(name for name in ("br", "gzip") if taken.get(name))

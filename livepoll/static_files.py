@@ -1,8 +1,9 @@
-"""Files that pages load, without a Django request each: static files, and the scripts' words in a
-language.
+"""Files that pages load, without a Django request each: static files, and the scripts' messages in
+a language.
 
-Django answers once a file, and WhiteNoise for it; the response is kept and sent from memory. What
-is not answered with 200 (no such file, ranges), and what is too large, is Django's each time.
+Django answers once for each file and encoding, WhiteNoise for it. The response is kept and sent
+from memory. What is not answered with 200 (no such file, ranges), and what is too large, is
+Django's each time.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from livepoll.django_request import Application, ask_django, get_scope
-from livepoll.kept_response import KeptResponse
+from livepoll.kept_response import KeptResponse, encodings_of
 from polls.http import request_ids
 from polls.http.request import RawRequest, Receive, Send
 
@@ -20,14 +21,15 @@ from polls.http.request import RawRequest, Receive, Send
 LARGEST_KEPT_BYTES = 200_000
 
 
-_WORDS = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
+_File = tuple[str, tuple[str, ...]]  # its path, and the encodings that a client takes
+_MESSAGES = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
 
 
 def is_static(scope: dict[str, Any]) -> bool:
     """Whether a request reads what is the same for all, for as long as this process runs."""
     path = scope["path"]
     return (
-        (path.startswith(settings.STATIC_URL) or _WORDS.fullmatch(path) is not None)
+        (path.startswith(settings.STATIC_URL) or _MESSAGES.fullmatch(path) is not None)
         and scope["method"] in ("GET", "HEAD")
         and not settings.DEBUG  # where files change while the server runs
     )
@@ -43,38 +45,34 @@ class StaticFiles:
     def __init__(self, django: Application) -> None:
         self._django = django
         self._ordinary = request_ids.with_request_ids(django)
-        self._kept: dict[str, KeptResponse] = {}
-        # By event loop and path: thousands may want a file that none has asked for before.
-        self._reading: dict[tuple[Any, str], asyncio.Task[KeptResponse | None]] = {}
+        self._kept: dict[_File, KeptResponse] = {}
+        # By event loop and file: thousands may want one that none has asked for before.
+        self._reading: dict[tuple[Any, _File], asyncio.Task[KeptResponse | None]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         response = None
         if b"range" not in request.headers:
-            response = self._kept.get(scope["path"]) or await self._read_once(scope["path"])
+            file = scope["path"], encodings_of(request.headers.get(b"accept-encoding", b""))
+            response = self._kept.get(file) or await self._read_once(file)
         if response is None:
             await self._ordinary(scope, receive, send)
             return
-        await response.send(
-            send,
-            [],
-            accept_encoding=request.headers.get(b"accept-encoding", b""),
-            if_none_match=request.header(b"if-none-match"),
-        )
+        await response.send(send, [], if_none_match=request.header(b"if-none-match"))
 
-    async def _read_once(self, path: str) -> KeptResponse | None:
-        key = (asyncio.get_running_loop(), path)
+    async def _read_once(self, file: _File) -> KeptResponse | None:
+        key = (asyncio.get_running_loop(), file)
         reading = self._reading.get(key)
         if reading is None:
-            reading = self._reading[key] = key[0].create_task(self._read(path))
+            reading = self._reading[key] = key[0].create_task(self._read(file))
             reading.add_done_callback(lambda _: self._reading.pop(key))
         return await asyncio.shield(reading)
 
-    async def _read(self, path: str) -> KeptResponse | None:
-        status, headers, body = await ask_django(
-            self._django, get_scope(path, headers=[(b"host", b"localhost")])
-        )
+    async def _read(self, file: _File) -> KeptResponse | None:
+        path, encodings = file
+        headers = [(b"host", b"localhost"), (b"accept-encoding", ", ".join(encodings).encode())]
+        status, sent, body = await ask_django(self._django, get_scope(path, headers=headers))
         if status != 200 or len(body) > LARGEST_KEPT_BYTES:
             return None
-        response = self._kept[path] = KeptResponse(headers, body)
+        response = self._kept[file] = KeptResponse(sent, body)
         return response
