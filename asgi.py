@@ -67,7 +67,7 @@ def http_application(limits: RateLimits) -> Application:
     }
     everything_else = with_request_ids(guarded(limits.django(django_or_probe)))
     hot = guarded(limits.raw(HotResponses(django_endpoint), None))
-    static = guarded(limits.raw(StaticFiles(django_endpoint), None))
+    static = guarded(limits.raw(StaticFiles(django_endpoint), None, of_poll=False))
 
     def serve(scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[None]:
         running_hub()  # without it, what this process writes would wait for the channel layer

@@ -143,11 +143,14 @@ class RateLimits:
 
         return limited
 
-    def raw(self, application: Application, name: str | None) -> Application:
-        """A raw endpoint of a poll: its own `send` is kept, which writes past the server's need.
+    def raw(
+        self, application: Application, name: str | None, *, of_poll: bool = True
+    ) -> Application:
+        """A raw endpoint: its own `send` is kept, which writes past the server's need.
 
         Args:
             name: the rate it is under; None: exempt.
+            of_poll: whether its path names a poll.
         """
         rate = self._rates[name] if name else None
 
@@ -161,7 +164,8 @@ class RateLimits:
             try:
                 if rate is not None and not await self._counters.hit(rate, request.address):
                     raise await self._over(rate, request.address)
-                await _check_presented(request, attempts, request.poll_ref or None)
+                ref = request.poll_ref if of_poll else ""
+                await _check_presented(request, attempts, ref or None)
             except RateLimited as error:
                 scope[OVER_LIMIT] = True
                 await respond_problem(send, error, response_headers(request))

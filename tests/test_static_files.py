@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from asgi import http_application
+from livepoll.counters import Counters, OwnWindows
 from livepoll.django_endpoint import django_endpoint
 from livepoll.django_request import get_scope
+from livepoll.rate_limits import RateLimits
 from livepoll.static_files import LARGEST_KEPT_BYTES, StaticFiles
 from polls.http.request_ids import with_request_ids
 from tests.polls.conftest import site
@@ -112,3 +115,11 @@ def test_a_range_and_a_large_file_are_whitenoises_own(visitor: Person, django: C
     for _ in range(2):
         assert len(visitor.get(large).content) > LARGEST_KEPT_BYTES
     assert django.paths.count(large) >= 2
+
+
+def test_a_files_path_is_no_join_code(site: Site, settings: Any) -> None:
+    settings.RATE_LIMITS, settings.RATE_MISSES = True, "0/minute"
+    visitor = site.person(http_application(RateLimits(Counters("", OwnWindows()))))
+    assert visitor.get("/p/K7QM2X/").status_code == 429
+    for path in (SCRIPT, "/static/web/js/kinds/single.js", MESSAGES):
+        assert visitor.get(path).status_code == 200, path
