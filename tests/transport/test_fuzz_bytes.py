@@ -22,7 +22,7 @@ from tests.transport.connection import Wire
 from tests.transport.test_http_bounds import CHUNKED, GET, POST, VALID
 from tests.transport.test_socket_bounds import Screen
 
-INPUTS = sized(short=2_000, long=120_000)
+INPUTS = sized(short=1_000, long=120_000)
 MEMORY_MIB = 20
 FUTURE_SECONDS = 100.0
 TOKENS = [
