@@ -2,7 +2,8 @@
 language.
 
 Django answers once a file, and WhiteNoise for it; the response is kept and sent from memory. What
-is not answered with 200 (no such file, ranges), and what is too large, is Django's each time.
+is not answered with 200 (no such file, ranges), and what is too large, is Django's each time, and
+after the first time only once.
 """
 
 import asyncio
@@ -18,16 +19,16 @@ from polls.http.request import RawRequest, Receive, Send
 
 # The page's scripts and styles are 2 to 40 KB; the documentation's bundle is a megabyte.
 LARGEST_KEPT_BYTES = 200_000
+_MOST_NOT_KEPT = 1_000
 
-
-_WORDS = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
+_MESSAGES = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
 
 
 def is_static(scope: dict[str, Any]) -> bool:
     """Whether a request reads what is the same for all, for as long as this process runs."""
     path = scope["path"]
     return (
-        (path.startswith(settings.STATIC_URL) or _WORDS.fullmatch(path) is not None)
+        (path.startswith(settings.STATIC_URL) or _MESSAGES.fullmatch(path) is not None)
         and scope["method"] in ("GET", "HEAD")
         and not settings.DEBUG  # where files change while the server runs
     )
@@ -44,14 +45,16 @@ class StaticFiles:
         self._django = django
         self._ordinary = request_ids.with_request_ids(django)
         self._kept: dict[str, KeptResponse] = {}
+        self._not_kept: set[str] = set()  # what is known to be Django's each time
         # By event loop and path: thousands may want a file that none has asked for before.
         self._reading: dict[tuple[Any, str], asyncio.Task[KeptResponse | None]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         response = None
-        if b"range" not in request.headers:
-            response = self._kept.get(scope["path"]) or await self._read_once(scope["path"])
+        path = scope["path"]
+        if b"range" not in request.headers and path not in self._not_kept:
+            response = self._kept.get(path) or await self._read_once(path, request.address)
         if response is None:
             await self._ordinary(scope, receive, send)
             return
@@ -62,19 +65,20 @@ class StaticFiles:
             if_none_match=request.header(b"if-none-match"),
         )
 
-    async def _read_once(self, path: str) -> KeptResponse | None:
+    async def _read_once(self, path: str, sender: str) -> KeptResponse | None:
         key = (asyncio.get_running_loop(), path)
         reading = self._reading.get(key)
         if reading is None:
-            reading = self._reading[key] = key[0].create_task(self._read(path))
+            reading = self._reading[key] = key[0].create_task(self._read(path, sender))
             reading.add_done_callback(lambda _: self._reading.pop(key))
         return await asyncio.shield(reading)
 
-    async def _read(self, path: str) -> KeptResponse | None:
-        status, headers, body = await ask_django(
-            self._django, get_scope(path, headers=[(b"host", b"localhost")])
-        )
+    async def _read(self, path: str, sender: str) -> KeptResponse | None:
+        scope = get_scope(path, sender=sender, headers=[(b"host", b"localhost")])
+        status, headers, body = await ask_django(self._django, scope)
         if status != 200 or len(body) > LARGEST_KEPT_BYTES:
+            if status in (200, 404) and len(self._not_kept) < _MOST_NOT_KEPT:
+                self._not_kept.add(path)
             return None
         response = self._kept[path] = KeptResponse(headers, body)
         return response
