@@ -26,6 +26,7 @@ from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from livepoll.django_request import SENDER
 from livepoll.outage_page import outage_response
 from livepoll.request_threads import RequestThreads
 from livepoll.unsent import UnsentResponses
@@ -112,7 +113,8 @@ class DjangoEndpoint:
         try:
             _check_content_type(request.header(b"content-type"))
             body = await request.body(receive, LIMITS["poll_body_bytes"])
-            await self._respond(scope, body, receive, send, request.address)
+            sender = scope.get(SENDER) or request.address
+            await self._respond(scope, body, receive, send, sender)
         except Disconnected:
             return
         except errors.Overloaded as error:

@@ -1,24 +1,34 @@
 """Django asked by the server itself, for responses that are kept: a GET that says nothing of who
-asked."""
+asked, and counts nothing against them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from polls.http import request_ids
+from polls.http.attempts import Attempts, current_attempts
 from polls.http.request import Header
 
 Application = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+# Set in the scope: the address in whose turn Django's threads take it. No view sees it.
+SENDER = "livepoll.sender"
 
 
 def get_scope(
     path: str,
     *,
+    sender: str = "",
     query: bytes = b"",
     is_secure: bool = False,
     headers: list[Header] | None = None,
 ) -> dict[str, Any]:
-    """ASGI's scope of the request."""
+    """ASGI's scope of the request.
+
+    Args:
+        sender: the address that it is made for first. Those who share it lose nothing by that:
+            where the queue is full of that address's, they get 503 and ask for themselves.
+    """
     return {
         "type": "http",
         "http_version": "1.1",
@@ -31,12 +41,15 @@ def get_scope(
         "headers": headers or [],
         "client": None,
         "server": None,
+        SENDER: sender,
         request_ids.SCOPE_KEY: request_ids.current_request_id.get(),
     }
 
 
 async def ask_django(django: Application, scope: dict[str, Any]) -> tuple[int, list[Header], bytes]:
-    """Status, headers and body."""
+    """Status, headers and body. To be awaited in a task of its own: in its context no attempt is
+    counted, for who asked is answered, and counted, once more where this does not succeed."""
+    current_attempts.set(Attempts())
     start: dict[str, Any] = {}
     body = bytearray()
     has_request = False

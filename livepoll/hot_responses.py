@@ -2,11 +2,11 @@
 the start page, the list of polls.
 
 Django makes the bytes, for a request that says what was asked and nothing of the client, so nothing
-of one client can get into them. Those of a poll are kept until an act or edit of its owner, or the
-clock, makes another state of it: the state is asked of the database after the request came, as
-results are, many in one query. Those of many polls are made anew for all who asked before the
-making began. So none is older than what any process had acknowledged by then
-(docs/decisions/hot-pages.md).
+of one client can get into them; it waits for a thread in the turn of the address that asked first.
+Those of a poll are kept until an act or edit of its owner, or the clock, makes another state of it:
+the state is asked of the database after the request came, as results are, many in one query. Those
+of many polls are made anew for all who asked before the making began. So none is older than what
+any process had acknowledged by then (docs/decisions/hot-pages.md).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.http import QueryDict
 from django.http.cookie import parse_cookie
 from django.utils.translation import get_language_from_request
 
@@ -58,6 +59,7 @@ class Place(NamedTuple):
         has_poll: it is of one poll, else of many.
         has_version: it is the poll object, which has the version of the newest vote.
         has_query: the view reads the query.
+        flags: all that the view reads of it; each makes another page by being "1".
         is_json: it is the API's.
         makes_voters: it gives a browser its voter token, as a cookie.
     """
@@ -66,6 +68,7 @@ class Place(NamedTuple):
     has_poll: bool = False
     has_version: bool = False
     has_query: bool = False
+    flags: tuple[str, ...] = ()
     is_json: bool = False
     makes_voters: bool = False
 
@@ -74,7 +77,7 @@ START = Place("/")
 LIST = Place("/api/v1/polls/", has_query=True, is_json=True)
 POLL = Place("/api/v1/polls/{id}/", has_poll=True, has_version=True, has_query=True, is_json=True)
 VOTE = Place("/p/{code}/", has_poll=True, makes_voters=True)
-LIVE = Place("/p/{code}/live/", has_poll=True, has_query=True)
+LIVE = Place("/p/{code}/live/", has_poll=True, has_query=True, flags=("overlay", "embed"))
 
 
 def place_of(scope: dict[str, Any]) -> Place | None:
@@ -115,6 +118,8 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
     query: bytes = scope.get("query_string", b"") if place.has_query else b""
     if len(query) > _LONGEST_KEPT or (place.has_version and query):
         return None
+    if query and place.flags:
+        query = _flags_of(query, place.flags)
     if place.is_json and headers.get(b"accept", b"") not in _JSON:
         return None
     if headers.get(b"content-type", _OF_A_BODY) != _OF_A_BODY:  # of no body; Django checks it
@@ -131,6 +136,12 @@ def asked_of(place: Place, scope: dict[str, Any], request: RawRequest) -> Asked 
     if max(len(host), len(accepted), len(chosen)) > _LONGEST_KEPT:
         return None
     return Asked(place, query, host, request.is_secure, _language_among(chosen, accepted), origin)
+
+
+def _flags_of(query: bytes, names: tuple[str, ...]) -> bytes:
+    """The query without what the view does not read, so that it makes and keeps no more pages."""
+    given = QueryDict(query)
+    return b"&".join(b"%b=1" % name.encode() for name in names if given.get(name) == "1")
 
 
 def _chosen_language(cookies: bytes) -> str:
@@ -172,11 +183,11 @@ class HotResponses:
         own = _voter_cookie(request) if place.makes_voters else []
         request_id = request_ids.new_request_id()  # in the log of what is made for it, too
         asked = asked_of(place, scope, request)
-        response, version = None, 0
+        response, version_at = None, (0, 0)
         if asked is not None and place.has_poll:
-            response, version = await self._of_poll(asked, request)
+            response, version_at = await self._of_poll(asked, request)
         elif asked is not None:
-            response = await self._of_many(asked)
+            response = await self._of_many(asked, request.address)
         if response is None:
             await self._make_ordinarily(scope, receive, send, own)
             return
@@ -185,57 +196,64 @@ class HotResponses:
             [(b"x-request-id", request_id.encode()), *own],
             accept_encoding=request.headers.get(b"accept-encoding", b""),
             if_none_match=request.header(b"if-none-match"),
-            version=version,
+            version_at=version_at,
         )
 
-    async def _of_poll(self, asked: Asked, request: RawRequest) -> tuple[KeptResponse | None, int]:
+    async def _of_poll(
+        self, asked: Asked, request: RawRequest
+    ) -> tuple[KeptResponse | None, tuple[int, int]]:
+        """It, and the poll's epoch and version."""
         ref = request.poll_ref
         parsed = parse_ref(ref)
         if parsed is None:
-            return None, 0
+            return None, (0, 0)
         try:
             reading = await reader.read(PollQuery(parsed))
         except Exception:  # Django has a page for each failure
-            return None, 0
+            return None, (0, 0)
         state = reading.state
         current_attempts.get().found(ref)
         holds_at = (state.epoch, state.revision, reading.status)
         key = (asked, state.id)
         kept = self._kept.get(key)
-        if kept is None or kept[0] != holds_at:
-            response = await self._made_once((*key, holds_at), asked, reading)
+        if kept is None or kept[0] != holds_at or settings.DEBUG:  # there, templates change
+            scope = _scope_for(asked, reading, request.address)
+            response = await self._made_once((*key, holds_at), scope, asked.place)
             if response is None:
-                return None, 0
+                return None, (0, 0)
             self._kept.keep(key, holds_at, response)
         else:
             response = kept[1]
-        return response, state.version
+        return response, (state.epoch, state.version)
 
     async def _made_once(
-        self, key: Hashable, asked: Asked, reading: Reading
+        self, key: Hashable, scope: dict[str, Any], place: Place
     ) -> KeptResponse | None:
         """Made at this state or a newer one; all who have read the same state share it."""
         key = (asyncio.get_running_loop(), key)
         making = self._making.get(key)
         if making is None:
-            making = self._begin(self._making, key, self._made(asked, reading))
+            making = self._begin(self._making, key, self._made(scope, place))
         return await asyncio.shield(making)
 
-    async def _of_many(self, asked: Asked) -> KeptResponse | None:
+    async def _of_many(self, asked: Asked, sender: str) -> KeptResponse | None:
         """Made after it was asked for; all who wait for the same share it."""
         key = (asyncio.get_running_loop(), asked)
         waiting = self._waiting.get(key)
         if waiting is None:
-            waiting = self._begin(self._waiting, key, self._made_next(key, asked))
+            scope = _scope_for(asked, None, sender)
+            waiting = self._begin(self._waiting, key, self._made_next(key, scope, asked.place))
         return await asyncio.shield(waiting)
 
-    async def _made_next(self, key: Hashable, asked: Asked) -> KeptResponse | None:
+    async def _made_next(
+        self, key: Hashable, scope: dict[str, Any], place: Place
+    ) -> KeptResponse | None:
         while (before := self._making.get(key)) is not None:
             await asyncio.wait([before])
         making = self._waiting.pop(key)
         self._making[key] = making
         try:
-            return await self._made(asked, None)
+            return await self._made(scope, place)
         finally:
             del self._making[key]
 
@@ -249,16 +267,16 @@ class HotResponses:
         task.add_done_callback(end)
         return task
 
-    async def _made(self, asked: Asked, reading: Reading | None) -> KeptResponse | None:
+    async def _made(self, scope: dict[str, Any], place: Place) -> KeptResponse | None:
         """None: it is not 200, so each client is to get its own."""
         try:
-            status, headers, body = await ask_django(self._django, _scope_for(asked, reading))
+            status, headers, body = await ask_django(self._django, scope)
         except Exception:
             logger.exception("a response that is to be kept cannot be made")
             return None
         if status != 200:
             return None
-        return KeptResponse(headers, body, has_version=asked.place.has_version)
+        return KeptResponse(headers, body, has_version=place.has_version)
 
     async def _make_ordinarily(
         self, scope: dict[str, Any], receive: Receive, send: Send, own: list[Header]
@@ -308,12 +326,14 @@ def _voter_cookie(request: RawRequest) -> list[Header]:
     return [(b"set-cookie", set_cookie(token, is_secure=request.is_secure))]
 
 
-def _scope_for(asked: Asked, reading: Reading | None) -> dict[str, Any]:
-    """A request to Django that says what was asked, and nothing of who asked."""
+def _scope_for(asked: Asked, reading: Reading | None, sender: str) -> dict[str, Any]:
+    """A request to Django that says what was asked, and to no view who asked."""
     path = asked.place.path
     if reading is not None:
         path = path.format(code=reading.state.code, id=reading.state.id)
     headers = [(b"host", asked.host), (b"accept-language", asked.language.encode())]
     if asked.origin:
         headers.append((b"origin", asked.origin))
-    return get_scope(path, query=asked.query, is_secure=asked.is_secure, headers=headers)
+    return get_scope(
+        path, sender=sender, query=asked.query, is_secure=asked.is_secure, headers=headers
+    )

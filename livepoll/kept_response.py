@@ -15,13 +15,15 @@ import brotli
 from polls.http.request import Header, Send
 from polls.http.response import Standing, matches_tag, respond_with, standing_headers
 
+# What is said of the bytes that are sent: the encoding gets an ETag of its own.
+_OWN = frozenset((b"content-length", b"etag"))
 # What a browser has to know of a page, also with 304: it updates what it keeps by them.
-_OF_THE_BODY = frozenset((b"content-type", b"content-length"))
+_OF_THE_BODY = frozenset((b"content-type",))
 # Made once and sent often; more would take its time from the event loop.
 _GZIP_LEVEL = 6
 _BROTLI_QUALITY = 5
 _LONGEST_HEADER = 200
-_HOLE = re.compile(rb'(?<=,"version":)\d+(?=,)')
+_HOLE = re.compile(rb'(,"epoch":(\d+),"version":)(\d+)(?=,)')
 
 
 class KeptResponse:
@@ -32,16 +34,20 @@ class KeptResponse:
             Content-Encoding yet, is compressed; it must hold no secret, for each client gets the
             same bytes.
         has_version: the body is a poll object, of which a vote changes the version alone. It is
-            put in when the response is sent.
+            put in when the response is sent, where it is newer and of the same epoch.
     """
 
     def __init__(self, headers: list[Header], body: bytes, *, has_version: bool = False) -> None:
-        lower = [(name.lower(), value) for name, value in headers]
-        standing = [header for header in lower if header[0] != b"content-length"]
-        self._standing = {encoding: _with_encoding(standing, encoding) for encoding in _ENCODERS}
+        named = [(name.lower(), value) for name, value in headers]
+        lower = [header for header in named if header[0] not in _OWN]
+        self._standing = {encoding: _with_encoding(lower, encoding) for encoding in _ENCODERS}
         self._unchanged = standing_headers([one for one in lower if one[0] not in _OF_THE_BODY])
         self._bodies = {"": body}
-        self._parts = _HOLE.split(body, maxsplit=1) if has_version else []
+        self._parts: list[bytes] = []
+        self._made_at = (0, 0)
+        if has_version and (hole := _HOLE.search(body)):
+            self._parts = [body[: hole.end(1)], body[hole.end() :]]
+            self._made_at = int(hole[2]), int(hole[3])
         self._tag = blake2b(b"".join(self._parts) or body, digest_size=9).hexdigest()
         self._tags = {one: f'"{self._tag}{one and "-" + one}"' for one in _ENCODERS}
         self._is_compressed = not any(name == b"content-encoding" for name, _ in lower) and any(
@@ -60,14 +66,17 @@ class KeptResponse:
         *,
         accept_encoding: bytes = b"",
         if_none_match: str = "",
-        version: int = 0,
+        version_at: tuple[int, int] = (0, 0),
     ) -> None:
         """Send it, or 304 to a client that has it.
 
         Args:
             headers: the request's own; the ETag is added to them.
-            version: the poll's, where the body has one.
+            version_at: the poll's epoch and version when it was asked, where the body has them.
+                It may have been reset before the body was made: then the body's own are right.
         """
+        epoch, own_version = self._made_at
+        version = max(own_version, version_at[1]) if version_at[0] == epoch else own_version
         encoding = encoding_for(accept_encoding) if self._is_compressed else ""
         tag = f'"{self._tag}-{version}"' if self._parts else self._tags[encoding]
         headers.append((b"etag", tag.encode()))

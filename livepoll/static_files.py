@@ -3,7 +3,7 @@ a language.
 
 Django answers once for each file and encoding, WhiteNoise for it. The response is kept and sent
 from memory. What is not answered with 200 (no such file, ranges), and what is too large, is
-Django's each time.
+Django's each time, and after the first time only once.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from polls.http.request import RawRequest, Receive, Send
 
 # The page's scripts and styles are 2 to 40 KB; the documentation's bundle is a megabyte.
 LARGEST_KEPT_BYTES = 200_000
-
+_MOST_NOT_KEPT = 1_000
 
 _File = tuple[str, tuple[str, ...]]  # its path, and the encodings that a client takes
 _MESSAGES = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
@@ -46,33 +46,38 @@ class StaticFiles:
         self._django = django
         self._ordinary = request_ids.with_request_ids(django)
         self._kept: dict[_File, KeptResponse] = {}
+        self._not_kept: set[str] = set()  # what is known to be Django's each time
         # By event loop and file: thousands may want one that none has asked for before.
         self._reading: dict[tuple[Any, _File], asyncio.Task[KeptResponse | None]] = {}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         response = None
-        if b"range" not in request.headers:
-            file = scope["path"], encodings_of(request.headers.get(b"accept-encoding", b""))
-            response = self._kept.get(file) or await self._read_once(file)
+        path = scope["path"]
+        if b"range" not in request.headers and path not in self._not_kept:
+            file = path, encodings_of(request.headers.get(b"accept-encoding", b""))
+            response = self._kept.get(file) or await self._read_once(file, request.address)
         if response is None:
             await self._ordinary(scope, receive, send)
             return
         await response.send(send, [], if_none_match=request.header(b"if-none-match"))
 
-    async def _read_once(self, file: _File) -> KeptResponse | None:
+    async def _read_once(self, file: _File, sender: str) -> KeptResponse | None:
         key = (asyncio.get_running_loop(), file)
         reading = self._reading.get(key)
         if reading is None:
-            reading = self._reading[key] = key[0].create_task(self._read(file))
+            reading = self._reading[key] = key[0].create_task(self._read(file, sender))
             reading.add_done_callback(lambda _: self._reading.pop(key))
         return await asyncio.shield(reading)
 
-    async def _read(self, file: _File) -> KeptResponse | None:
+    async def _read(self, file: _File, sender: str) -> KeptResponse | None:
         path, encodings = file
         headers = [(b"host", b"localhost"), (b"accept-encoding", ", ".join(encodings).encode())]
-        status, sent, body = await ask_django(self._django, get_scope(path, headers=headers))
+        scope = get_scope(path, sender=sender, headers=headers)
+        status, sent, body = await ask_django(self._django, scope)
         if status != 200 or len(body) > LARGEST_KEPT_BYTES:
+            if status in (200, 404) and len(self._not_kept) < _MOST_NOT_KEPT:
+                self._not_kept.add(path)
             return None
         response = self._kept[file] = KeptResponse(sent, body)
         return response

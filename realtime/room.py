@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from uuid import UUID
 
 import orjson
@@ -194,7 +195,9 @@ class Room:
         """Give it a place in the first row that has one."""
         row = next((row for row in reversed(self._rows) if not row.is_full), None)
         if row is None:
-            row = Row(len(self._rows), self._interval, self._send_results)
+            taken = {row.number for row in self._rows}  # of a row that emptied, free again
+            number = next(number for number in count() if number not in taken)
+            row = Row(number, self._interval, self._send_results)
             self._rows.append(row)
         row.watchers.add(watcher)
 

@@ -20,11 +20,12 @@ class Row:
         send: sends the room's newest tally to these watchers.
     """
 
-    __slots__ = ("_pacer", "watchers")
+    __slots__ = ("_pacer", "number", "watchers")
 
     def __init__(
         self, number: int, interval_seconds: float, send: Callable[[set[Watcher]], None]
     ) -> None:
+        self.number = number
         self.watchers: set[Watcher] = set()
         later = number * _BETWEEN_ROWS_SECONDS
         self._pacer = Pacer(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext
 
@@ -25,6 +26,7 @@ from web.script_texts import choices_hint, problem_text, script_text
 _RATING = re.compile(r"rating-(\d{1,6})")
 _RANK = re.compile(r"rank-(\d{1,6})")
 _AGAIN_CHARACTERS = 40
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Result(NamedTuple):
@@ -84,8 +86,9 @@ def _cast(request: HttpRequest, poll: Poll) -> Outcome | None:
     )
     if caller.device is None:
         return None
-    body = ballot_of(request.POST)
-    voter_code = request.POST.get("voter_code", "").strip()
+    form = _form_of(request)
+    body = ballot_of(form)
+    voter_code = form.get("voter_code", "").strip()
     if voter_code:
         current_attempts.get().check_now(Credential.VOTER_CODE, poll=str(poll.id))
     key = ""
@@ -93,6 +96,20 @@ def _cast(request: HttpRequest, poll: Poll) -> Outcome | None:
         key = f"{caller.device}.{request.GET.get('again', '')[:_AGAIN_CHARACTERS]}"
     identity = caller.identity(idempotency_key=key, voter_code=voter_code or None)
     return ballot_box.ask_sync(Cast(poll.id, identity, body))
+
+
+def _form_of(request: HttpRequest) -> QueryDict:
+    """The fields of a form as our page sends it.
+
+    Raises:
+        UnsupportedMediaType, Malformed
+    """
+    if request.content_type not in (_FORM, ""):  # others have what our form has not, as files
+        raise errors.UnsupportedMediaType(f"A form is sent as {_FORM}.")
+    try:
+        return request.POST
+    except (BadRequest, SuspiciousOperation) as error:  # its character set, too many fields
+        raise errors.Malformed("The form cannot be read.") from error
 
 
 def ballot_of(form: QueryDict) -> Mapping[str, Any]:
@@ -128,13 +145,15 @@ def _number(text: str) -> int:
 
 
 def _check_sender(request: HttpRequest) -> None:
-    """A browser says where a form comes from. `livepoll.request_guard` has compared an Origin.
+    """A browser says where a form comes from. `livepoll.request_guard` has compared an Origin, but
+    takes none, and those that may use the API: their forms bring no cookie of ours.
 
     Raises:
         OriginNotAllowed
     """
     headers = request.headers
-    if "Origin" not in headers and headers.get("Sec-Fetch-Site") != "same-origin":
+    host = headers.get("Origin", "").partition("://")[2]
+    if headers.get("Sec-Fetch-Site") != "same-origin" and host != headers.get("Host"):
         raise errors.OriginNotAllowed
 
 

@@ -72,7 +72,8 @@ class RawRequest:
     @property
     def is_secure(self) -> bool:
         if settings.TRUSTED_PROXIES and b"x-forwarded-proto" in self.headers:
-            return self.headers[b"x-forwarded-proto"] == b"https"
+            first = self.headers[b"x-forwarded-proto"].partition(b",")[0]
+            return first.strip() == b"https"
         return self._scheme in ("https", "wss")
 
     @property

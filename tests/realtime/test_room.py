@@ -163,6 +163,27 @@ def test_a_ranked_tally_is_read_for_its_rounds_once_an_interval() -> None:
     play(scene, kind="ranked")
 
 
+def test_a_row_that_emptied_and_was_refilled_keeps_out_of_the_others_way() -> None:
+    async def scene(room: Room, _: Refreshes) -> None:
+        clients = [FakeClient() for _ in range(4 * SEATS)]
+        for client in clients[: 3 * SEATS]:
+            room.add(client.watcher)
+        room.take_tally(make_state(version=1))  # the row that empties has a beat under way
+        for client in clients[:SEATS]:
+            room.remove(client.watcher)
+        for client in clients[3 * SEATS :]:
+            room.add(client.watcher)
+        await asyncio.sleep(1)
+        room.update(make_reading(make_state(version=2, revision=2, closed_at=NOW)))
+        await asyncio.sleep(1)
+        stayed = clients[SEATS:]
+        assert all(client.got[-1]["final"] is True for client in stayed)
+        turns = Counter(client.got_at[-1] for client in stayed)
+        assert max(turns.values()) <= SEATS
+
+    play(scene)
+
+
 def test_a_close_is_sent_first_and_then_the_final_tally() -> None:
     async def scene(room: Room, _: Refreshes) -> None:
         client = FakeClient()

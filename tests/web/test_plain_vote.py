@@ -145,6 +145,33 @@ def test_a_ballot_that_is_none_is_refused_on_the_page(
     assert owner.results(poll)["voters"] == 0
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("multipart/form-data; boundary=x; charset=rot13", b"--x--", 415),
+        ("text/plain", b"choice=1", 415),
+        ("application/x-www-form-urlencoded; charset=utf-16", b"choice=1", 400),
+        ("application/x-www-form-urlencoded", b"&".join([b"choice=1"] * 2000), 400),
+    ],
+)
+def test_a_body_that_no_form_of_ours_sends_is_refused_without_a_trace(
+    owner: Person,
+    voter: Person,
+    caplog: pytest.LogCaptureFixture,
+    content_type: str,
+    body: bytes,
+    status: int,
+) -> None:
+    poll = make(owner)
+    page(voter, poll)
+    sent = OURS | {"Content-Type": content_type}
+    refused = voter.request("POST", f"/p/{poll['code']}/", content=body, headers=sent)
+    assert refused.status_code == status
+    assert 'id="ballot-error"' in refused.text
+    assert not [one for one in caplog.records if one.exc_info]
+    assert owner.results(poll)["voters"] == 0
+
+
 def test_a_code_is_asked_for_and_counts_once(
     owner: Person, voter: Person, neighbour: Person
 ) -> None:
@@ -187,6 +214,9 @@ def test_accounts_need_the_script(owner: Person, voter: Person) -> None:
         {"X_Nothing": "1"},
         {"Origin": "https://elsewhere.example"},
         {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "https://allowed.example"},
+        {"Origin": "https://allowed.example", "Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
         {"Sec_Fetch_Site": "none"},
@@ -194,8 +224,10 @@ def test_accounts_need_the_script(owner: Person, voter: Person) -> None:
     ],
 )
 def test_no_other_site_votes_by_a_form(
-    owner: Person, voter: Person, headers: dict[str, str]
+    owner: Person, voter: Person, headers: dict[str, str], settings: Any
 ) -> None:
+    """Nor one that may use the API: its forms bring no cookie, and would set a new one."""
+    settings.ALLOWED_ORIGINS = ["https://allowed.example"]
     poll = make(owner)
     page(voter, poll)
     assert send(voter, poll, {"choice": "1"}, **headers).status_code == 403
