@@ -71,8 +71,9 @@ class RawRequest:
 
     @property
     def is_secure(self) -> bool:
-        if settings.TRUSTED_PROXIES and b"x-forwarded-proto" in self.headers:
-            return self.headers[b"x-forwarded-proto"] == b"https"
+        claimed = self.headers.get(b"x-forwarded-proto")
+        if claimed is not None and settings.TRUSTED_PROXIES:
+            return claimed == b"https"
         return self._scheme in ("https", "wss")
 
     @property
