@@ -75,7 +75,7 @@ def http_application(limits: RateLimits) -> Application:
         raw_endpoint = match and raw_endpoints.get((scope["method"], match[1] or match[2]))
         if raw_endpoint is None:
             raw_endpoint = (
-                static if is_static(scope) else hot if place_of(scope) else everything_else
+                hot if place_of(scope) else static if is_static(scope) else everything_else
             )
         return raw_endpoint(scope, receive, send)
 

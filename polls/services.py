@@ -52,17 +52,13 @@ def create_poll(
     if owner_id is None:
         owner_key = new_owner_key()
         poll.owner_key_hash = hash_owner_key(owner_key)
+    rows = [
+        Option(poll_id=poll.id, number=number, position=number, text=text)
+        for number, text in zip(numbers, options, strict=True)
+    ]
     for _ in range(_JOIN_CODE_TRIES):
         try:
-            with transaction.atomic():
-                insert_rows([poll])
-                if options:
-                    insert_rows(
-                        [
-                            Option(poll=poll, number=number, position=number, text=text)
-                            for number, text in zip(numbers, options, strict=True)
-                        ]
-                    )
+            insert_rows([poll, *rows])
             return poll, owner_key
         except IntegrityError:
             poll.code = new_join_code()

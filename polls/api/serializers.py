@@ -51,8 +51,11 @@ class OptionSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=LIMITS["option_text_characters"])
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        if isinstance(data, str):
-            data = {"text": data}
+        if isinstance(data, str):  # the usual form, at half the cost of the other
+            try:
+                return {"text": self.fields["text"].run_validation(data)}
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"text": error.detail}) from None
         option: dict[str, Any] = super().to_internal_value(data)
         if "text" not in option:  # in a PATCH, DRF lets the fields of each item be left out too
             raise serializers.ValidationError({"text": "This field is required."}, "required")

@@ -71,9 +71,9 @@ class RawRequest:
 
     @property
     def is_secure(self) -> bool:
-        if settings.TRUSTED_PROXIES and b"x-forwarded-proto" in self.headers:
-            first = self.headers[b"x-forwarded-proto"].partition(b",")[0]
-            return first.strip() == b"https"
+        claimed = self.headers.get(b"x-forwarded-proto")
+        if claimed is not None and settings.TRUSTED_PROXIES:
+            return claimed.partition(b",")[0].strip() == b"https"
         return self._scheme in ("https", "wss")
 
     @property

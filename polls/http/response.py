@@ -113,8 +113,12 @@ async def respond_with(
     """The same with the headers that are given, and Content-Length."""
     if status != 304:  # there it would have to be the length of what the client has
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-    if await _write_response(send, status, standing.encoded, headers, body, at_once=at_once):
-        return
+    cycle = getattr(send, "__self__", None)
+    if type(cycle) is RequestResponseCycle:
+        if not at_once:
+            await _end_of_turn()
+        if _write_response(cycle, status, standing.encoded, headers, body):
+            return
     all_headers = [*standing.headers, *headers]
     await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
@@ -157,27 +161,19 @@ def _encode_headers(headers: Sequence[Header]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-async def _write_response(
-    send: Any,
+def _write_response(
+    cycle: RequestResponseCycle,
     status: int,
     standing: bytes,
     headers: Sequence[Header],
     body: bytes,
-    *,
-    at_once: bool = False,
 ) -> bool:
     """Write one response to Uvicorn's transport, past `send`; False if that is not possible.
 
     Args:
-        at_once: do not wait for the end of this turn of the loop.
         standing: header lines, by `_encode_headers`; `headers` come after them. They are not
             searched for line ends: no value may be a client's own unchecked text.
     """
-    cycle = getattr(send, "__self__", None)
-    if type(cycle) is not RequestResponseCycle:
-        return False
-    if not at_once:
-        await _end_of_turn()
     if (
         cycle.response_started
         or cycle.disconnected

@@ -163,17 +163,19 @@ async def _answer_at_hand(
     loop_connection: AsyncConnection, batch: list[Pending[Any, Any]]
 ) -> list[Pending[Any, Any]]:
     """Answer what needs no further query; returns the rest. One query."""
-    refs = {pending.item.ref for pending in batch}
+    queries = {pending.item for pending in batch}  # each look costs a hash of a UUID, in Python
+    refs = {query.ref for query in queries}
     states = selectors.by_ref(await selectors.fetch_states(loop_connection, refs))
     now = datetime.now(UTC)
     answers = {
         query: _at_hand(states[query.ref], now, results=query.results)
         if query.ref in states
         else errors.PollNotFound()
-        for query in {pending.item for pending in batch}
+        for query in queries
     }
-    settle((one, answer) for one in batch if (answer := answers[one.item]) is not None)
-    return [one for one in batch if answers[one.item] is None]
+    answered = [(one, answers[one.item]) for one in batch]
+    settle((one, answer) for one, answer in answered if answer is not None)
+    return [one for one, answer in answered if answer is None]
 
 
 class Reader(Batches[PollQuery | WatchedPolls, Any]):
