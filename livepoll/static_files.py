@@ -1,8 +1,9 @@
-"""Files that pages load, without a Django request each: static files, and the scripts' words in a
-language.
+"""Files that pages load, without a Django request each: static files, and each page's script and
+style sheet.
 
 Django answers once a file, and WhiteNoise for it; the response is kept and sent from memory. What
-is not answered with 200 (no such file, ranges), and what is too large, is Django's each time.
+is not answered with 200 (no such file, ranges), what is not to be kept, and what is too large, is
+Django's each time.
 """
 
 import asyncio
@@ -14,20 +15,20 @@ from django.conf import settings
 from livepoll.django_request import Application, ask_django, get_scope
 from livepoll.kept_response import KeptResponse
 from polls.http import request_ids
-from polls.http.request import RawRequest, Receive, Send
+from polls.http.request import Header, RawRequest, Receive, Send
 
-# The page's scripts and styles are 2 to 40 KB; the documentation's bundle is a megabyte.
+# A page's script is 5 to 100 KB; the documentation's bundle is a megabyte.
 LARGEST_KEPT_BYTES = 200_000
 
 
-_WORDS = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
+_PAGE_FILE = re.compile(r"/(?:scripts|styles)/[\w.-]+")
 
 
 def is_static(scope: dict[str, Any]) -> bool:
     """Whether a request reads what is the same for all, for as long as this process runs."""
     path = scope["path"]
     return (
-        (path.startswith(settings.STATIC_URL) or _WORDS.fullmatch(path) is not None)
+        (path.startswith(settings.STATIC_URL) or _PAGE_FILE.fullmatch(path) is not None)
         and scope["method"] in ("GET", "HEAD")
         and not settings.DEBUG  # where files change while the server runs
     )
@@ -74,7 +75,13 @@ class StaticFiles:
         status, headers, body = await ask_django(
             self._django, get_scope(path, headers=[(b"host", b"localhost")])
         )
-        if status != 200 or len(body) > LARGEST_KEPT_BYTES:
+        if status != 200 or len(body) > LARGEST_KEPT_BYTES or not _may_be_kept(headers):
             return None
         response = self._kept[path] = KeptResponse(headers, body)
         return response
+
+
+def _may_be_kept(headers: list[Header]) -> bool:
+    return all(
+        b"no-store" not in value for name, value in headers if name.lower() == b"cache-control"
+    )
