@@ -18,9 +18,9 @@ import httpx
 from bench.crowd import Crowd, Endpoint, Screen
 from bench.web_load import is_whole
 
-# What a browser loads for a page, in the order of the page; what modules import they preload.
+# What a browser loads for a page, in the order of the page.
 _LOADED = re.compile(
-    r'<link rel="(?:stylesheet|modulepreload|icon)"[^>]* href="([^"]+)"'
+    r'<link rel="(?:stylesheet|icon)"[^>]* href="([^"]+)"'
     r'|<link rel="preload"[^>]* href="([^"]+)"|<script[^>]* src="([^"]+)"'
 )
 _NO_SCRIPT = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)

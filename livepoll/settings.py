@@ -337,7 +337,7 @@ if not _is_collected:
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "web.storage.ModuleStaticFilesStorage"
+        "BACKEND": "web.storage.HashedStaticFilesStorage"
         if _is_collected
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -1,9 +1,9 @@
-"""Files that pages load, without a Django request each: static files, and the scripts' messages in
-a language.
+"""Files that pages load, without a Django request each: static files, and each page's script and
+style sheet.
 
 Django answers once for each file and encoding, WhiteNoise for it. The response is kept and sent
-from memory. What is not answered with 200 (no such file, ranges), and what is too large, is
-Django's each time, and after the first time only once.
+from memory. What is not answered with 200 (no such file, ranges), what is not to be kept, and what
+is too large, is Django's each time, and after the first time only once.
 """
 
 import asyncio
@@ -15,21 +15,21 @@ from django.conf import settings
 from livepoll.django_request import Application, ask_django, get_scope
 from livepoll.kept_response import KeptResponse, encodings_of
 from polls.http import request_ids
-from polls.http.request import RawRequest, Receive, Send
+from polls.http.request import Header, RawRequest, Receive, Send
 
-# The page's scripts and styles are 2 to 40 KB; the documentation's bundle is a megabyte.
+# A page's script is 5 to 100 KB; the documentation's bundle is a megabyte.
 LARGEST_KEPT_BYTES = 200_000
 _MOST_NOT_KEPT = 1_000
 
 _File = tuple[str, tuple[str, ...]]  # its path, and the encodings that a client takes
-_MESSAGES = re.compile(r"/words/[a-z_]+/[a-z-]+\.js")
+_PAGE_FILE = re.compile(r"/(?:scripts|styles)/[\w.-]+")
 
 
 def is_static(scope: dict[str, Any]) -> bool:
     """Whether a request reads what is the same for all, for as long as this process runs."""
     path = scope["path"]
     return (
-        (path.startswith(settings.STATIC_URL) or _MESSAGES.fullmatch(path) is not None)
+        (path.startswith(settings.STATIC_URL) or _PAGE_FILE.fullmatch(path) is not None)
         and scope["method"] in ("GET", "HEAD")
         and not settings.DEBUG  # where files change while the server runs
     )
@@ -75,9 +75,15 @@ class StaticFiles:
         headers = [(b"host", b"localhost"), (b"accept-encoding", ", ".join(encodings).encode())]
         scope = get_scope(path, sender=sender, headers=headers)
         status, sent, body = await ask_django(self._django, scope)
-        if status != 200 or len(body) > LARGEST_KEPT_BYTES:
+        if status != 200 or len(body) > LARGEST_KEPT_BYTES or not _may_be_kept(sent):
             if status in (200, 404) and len(self._not_kept) < _MOST_NOT_KEPT:
                 self._not_kept.add(path)
             return None
         response = self._kept[file] = KeptResponse(sent, body)
         return response
+
+
+def _may_be_kept(headers: list[Header]) -> bool:
+    return all(
+        b"no-store" not in value for name, value in headers if name.lower() == b"cache-control"
+    )

@@ -14,10 +14,11 @@ from livepoll.static_files import LARGEST_KEPT_BYTES, StaticFiles
 from polls.http.request_ids import with_request_ids
 from tests.polls.conftest import site
 from tests.polls.people import Person, Site
+from web import page_files
 
 __all__ = ["site"]
 
-MESSAGES = "/words/vote/de.js"
+TEXTS = page_files.script("vote", "de").url
 SCRIPT, STYLE, FONT = (
     f"/static/web/{name}" for name in ("js/live.js", "css/base.css", "font/figtree.woff2")
 )
@@ -48,8 +49,8 @@ def visitor(site: Site, django: Counted) -> Person:
 
 def test_each_file_is_as_whitenoise_sends_it(site: Site, visitor: Person) -> None:
     ordinary = site.person(with_request_ids(django_endpoint))
-    others = (f"{SCRIPT}?x=1", "/static/web/js/none.js", "/static/", "/words/none/en.js")
-    for path in (SCRIPT, STYLE, FONT, MESSAGES, *others):
+    others = (f"{SCRIPT}?x=1", "/static/web/js/none.js", "/static/", "/scripts/none.en.0.js")
+    for path in (SCRIPT, STYLE, FONT, TEXTS, page_files.style("vote").url, *others):
         for method in ("GET", "HEAD"):
             for encoding in ("identity", "gzip"):
                 kept, own = (
@@ -99,8 +100,20 @@ def test_what_is_not_there_is_asked_for_once_a_request(visitor: Person, django: 
 
 
 def test_a_file_has_one_etag(visitor: Person) -> None:
-    for path in (SCRIPT, FONT, MESSAGES):
+    for path in (SCRIPT, FONT, TEXTS):
         assert len(visitor.get(path).headers.get_list("etag")) == 1, path
+
+
+def test_a_page_of_another_version_gets_this_ones_script_which_is_not_kept(
+    visitor: Person, django: Counted
+) -> None:
+    other = "/scripts/vote.de.000000000000.js"
+    for _ in range(2):
+        answer = visitor.get(other)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.content == visitor.get(TEXTS).content
+    assert django.paths.count(other) == 3  # the first finds out that it is not to be kept
+    assert django.paths.count(TEXTS) == 1
 
 
 def test_it_is_compressed_and_304_to_who_has_it(visitor: Person) -> None:
@@ -129,5 +142,5 @@ def test_a_files_path_is_no_join_code(site: Site, settings: Any) -> None:
     settings.RATE_LIMITS, settings.RATE_MISSES = True, "0/minute"
     visitor = site.person(http_application(RateLimits(Counters("", OwnWindows()))))
     assert visitor.get("/p/K7QM2X/").status_code == 429
-    for path in (SCRIPT, "/static/web/js/kinds/single.js", MESSAGES):
+    for path in (SCRIPT, "/static/web/js/kinds/single.js", TEXTS):
         assert visitor.get(path).status_code == 200, path

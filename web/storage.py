@@ -1,4 +1,4 @@
-"""Static files with hashed names, whose ES modules import each other by those names."""
+"""Static files with hashed names, compressed beforehand. Page scripts and styles: page_files.py."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,10 +10,8 @@ from django.middleware.gzip import GZipMiddleware
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
-class ModuleStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # untyped
-    """Rewrites `import … from "./x.js"` too, so that every module can be cached for ever."""
-
-    support_js_module_import_aggregation = True
+class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc] # untyped
+    """What `collectstatic` writes in the image."""
 
     def compress_files(self, paths: Iterable[str]) -> Iterator[Any]:
         """Only our own: the API documentation's bundles take a minute to squeeze."""

@@ -13,6 +13,6 @@ urlpatterns = [
     path("p/<str:code>/live/", views.live, name="live"),
     path("p/<str:code>/manage/", views.manage, name="manage"),
     path("p/<str:code>/qr.svg", views.qr, name="qr"),
-    # Under this path since the first release: pages that are open ask for it after an update too.
-    path("words/<str:page>/<str:language>.js", views.messages, name="messages"),
+    path("scripts/<slug:page>.<slug:language>.<slug:tag>.js", views.script, name="script"),
+    path("styles/<slug:page>.<slug:tag>.css", views.style, name="style"),
 ]

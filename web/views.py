@@ -13,12 +13,10 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import translation
 from django.views.decorators.cache import cache_control
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods, require_safe
-from django.views.i18n import JavaScriptCatalog
 
 from polls.api.code_files import SHEET_STYLE_SOURCE
 from polls.errors import PollNotFound
@@ -27,35 +25,28 @@ from polls.http.response import ASKED_FOR_ANEW
 from polls.http.voter_cookie import set_cookie
 from polls.identity.voters import mint_device, token_of
 from polls.models import Poll
-from polls.rules.poll import VoterPolicy
 from polls.selectors import get_poll
+from web import page_files
 from web.ballot_context import ballot_context, live_context, start_context
 from web.csp import embed_origins, policy
 from web.kinds import KINDS
-from web.messages import PAGES, messages_of
-from web.modules import address, runs
+from web.messages import PAGES
 from web.plain_vote import Result, cast_by_form
 from web.qr import qr_svg
 
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
-def _page(request: HttpRequest, name: str, *later: str, **context: Any) -> HttpResponse:
-    """`later`: modules that the page's own script will load by `import()` in any case."""
-    script = f"page_{name}"
-    modules = [address(module) for module in runs([script, *later]) if module != script]
-    context |= {"page": name, "script": address(script), "modules": modules}
-    return render(request, f"web/{name}.html", context)
+def _page(request: HttpRequest, name: str, **context: Any) -> HttpResponse:
+    return render(request, f"web/{name}.html", context | {"page": name})
 
 
-def _poll_page(
-    request: HttpRequest, name: str, poll: Any, *later: str, **context: Any
-) -> HttpResponse:
+def _poll_page(request: HttpRequest, name: str, poll: Any, **context: Any) -> HttpResponse:
     """A page of one poll; a poll of a kind without pages has one, 404, that says so."""
     kind = KINDS.get(poll.kind)
     if kind is None:
         return render(request, "web/no_pages.html", status=404)
-    return _page(request, name, kind.module, *later, poll=poll, kind=kind, **context)
+    return _page(request, name, poll=poll, kind=kind, **context)
 
 
 def _poll(code: str) -> Any:
@@ -82,15 +73,13 @@ def _asked_for_anew(view: View) -> View:
 @_asked_for_anew
 @gzip_page
 def start(request: HttpRequest) -> HttpResponse:
-    # Of the open polls' kinds only what they share is preloaded.
-    return _page(request, "start", "kinds/choices", **start_context(request))
+    return _page(request, "start", **start_context(request))
 
 
 @require_safe
 @gzip_page
 def new(request: HttpRequest) -> HttpResponse:
-    kinds = KINDS.values()
-    return _page(request, "new", *(kind.module for kind in kinds), kinds=kinds)
+    return _page(request, "new", kinds=KINDS.values())
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -111,9 +100,8 @@ def vote(request: HttpRequest, code: str) -> HttpResponse:
 
 
 def _vote_page(request: HttpRequest, poll: Poll, result: Result | None = None) -> HttpResponse:
-    sign_in = ["sign_in"] if poll.voter_policy == VoterPolicy.ACCOUNT else []
     context = ballot_context(request, poll, result)
-    response = _poll_page(request, "vote", poll, *sign_in, **context)
+    response = _poll_page(request, "vote", poll, **context)
     if result is not None and response.status_code == 200:
         response.status_code = result.status
     return response
@@ -157,20 +145,26 @@ def qr(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_safe
-@cache_control(public=True, max_age=3600)
 @gzip_page
-def messages(request: HttpRequest, page: str, language: str) -> HttpResponse:
-    """A page's message catalogue in one language, as a script of gettext functions; cacheable."""
+def script(request: HttpRequest, page: str, language: str, tag: str) -> HttpResponse:
+    """A page's script, with its texts in one language."""
     if page not in PAGES or language not in dict(settings.LANGUAGES):
         raise Http404
-    with translation.override(language):
-        return cast(HttpResponse, _Catalogue.as_view(packages=["web"], page=page)(request))
+    return _file(page_files.script(page, language), tag, "text/javascript")
 
 
-class _Catalogue(JavaScriptCatalog):
-    page = ""
+@require_safe
+@gzip_page
+def style(request: HttpRequest, page: str, tag: str) -> HttpResponse:
+    """A page's style sheet."""
+    if page not in PAGES:
+        raise Http404
+    return _file(page_files.style(page), tag, "text/css")
 
-    def get_catalog(self) -> dict[str, Any]:
-        catalogue: dict[str, Any] = super().get_catalog()
-        needed = messages_of(self.page)
-        return {message: text for message, text in catalogue.items() if message in needed}
+
+def _file(file: page_files.PageFile, tag: str, content_type: str) -> HttpResponse:
+    """A page of another version, during an update, gets what there is, and must not keep it."""
+    kept = "public, max-age=31536000, immutable" if tag == file.tag else "no-store"
+    return HttpResponse(
+        file.text, content_type=f"{content_type}; charset=utf-8", headers={"Cache-Control": kept}
+    )

@@ -16,6 +16,7 @@ from tests.e2e.conftest import PHONE, Figure, OpenPage, StartSite
 from tests.e2e.harness import Site, manage, site_env
 from tests.e2e.pages import SCREEN, address, api_of
 from tests.sizes import sized
+from web.kinds import KINDS
 
 VOTES_A_SECOND = 20
 SECONDS = sized(short=2, long=5)
@@ -68,22 +69,20 @@ async def visit(browser: Browser, url: str, language: str) -> tuple[int, list[Re
 
 async def paths_of(site: Site) -> dict[str, str]:
     async with api_of(site) as api:
-        ranked = await api.create(kind="ranked")
+        options = ["Red", "Green", "Blue"]
+        polls = {kind: await api.create(kind=kind, options=options) for kind in KINDS}
         for number in range(3):
-            await api.vote(ranked, 1 + number, voter=f"voter {number}")
-        single = await api.create()
+            await api.vote(polls["ranked"], 1 + number, voter=f"voter {number}")
     return {
-        "vote": f"/p/{single['code']}/",
-        "vote in a ranked poll": f"/p/{ranked['code']}/",
-        "dashboard": f"/p/{single['code']}/live/",
+        **{f"vote in a {kind} poll": f"/p/{poll['code']}/" for kind, poll in polls.items()},
+        "dashboard": f"/p/{polls['single']['code']}/live/",
         "start": "/",
         "new": "/new/",
     }
 
 
-# As the image serves them; without `collectstatic` nothing is made smaller beforehand.
-MOST_BYTES = {"vote": 60_000, "vote in a ranked poll": 60_000, "start": 60_000}
-MOST_BYTES_AS_THEY_ARE = MOST_BYTES | {"vote in a ranked poll": 66_000}
+MOST_BYTES = 60_000
+MOST_REQUESTS = 7  # HTML, icon, theme, style sheet, font, script; of a screen the QR code
 
 
 @pytest.mark.parametrize("files", ["as they are", "collected"])
@@ -94,9 +93,10 @@ async def test_a_first_visit_stays_within_its_budget_and_within_the_content_secu
     site = start_site("embedded", env=env)
     for name, path in (await paths_of(site)).items():
         size, answers, complaints = await visit(browser, site.url + path, "de")
-        figure(f"first visit, files {files}: {name} {size / 1000:.1f} KB")
-        most = MOST_BYTES if files == "collected" else MOST_BYTES_AS_THEY_ARE
-        assert size < most.get(name, 120_000), name
+        requests = len(answers)
+        figure(f"first visit, files {files}: {name} {size / 1000:.1f} KB in {requests} requests")
+        assert size < MOST_BYTES, name
+        assert requests <= MOST_REQUESTS, [answer.url for answer in answers]
         assert complaints == []
         assert [answer.url for answer in answers if answer.status >= 400] == []
         if files == "collected":
@@ -105,8 +105,8 @@ async def test_a_first_visit_stays_within_its_budget_and_within_the_content_secu
 
 def check_hashed(answers: list[Response]) -> None:
     """Every file has its hash in its name, is kept for ever and comes compressed."""
-    files = [answer for answer in answers if "/static/" in answer.url]
-    assert len([one for one in files if one.url.endswith(".js")]) > 5
+    files = [one for one in answers if re.search("/(?:static|scripts|styles)/", one.url)]
+    assert len([one for one in files if one.url.endswith(".js")]) == 2
     for one in files:
         assert re.search(r"\.[0-9a-f]{12}\.\w+$", one.url), one.url
         assert "immutable" in one.headers["cache-control"]
@@ -240,10 +240,10 @@ async def test_a_vote_that_is_sent_before_the_script_runs_is_counted_and_shown(
     async with api_of(site) as api:
         poll = await api.create(options=["Red", "Green"])
     phone = await open_page(site.url, **PHONE)
-    await phone.route("**/page_vote*.js", lambda route: route.abort())
+    await phone.route("**/scripts/vote.*", lambda route: route.abort())
     await phone.goto(address(site, poll))
     await phone.locator(".choice", has_text="Green").click()
-    await phone.unroute("**/page_vote*.js")
+    await phone.unroute("**/scripts/vote.*")
     await phone.locator("#send").click()
     card = phone.locator('#state[data-kind="counted"]')
     await expect(card.locator(".state-vote")).to_have_text("Green")

@@ -19,7 +19,7 @@ from polls.http.response import respond
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE", "PROPFIND")
 POLL_ID = "0b9f3f0e-5e0c-4d4c-9c56-0f3a7c4ce001"
 JOIN_CODE = "K7QM2X"
-ARGUMENTS = {"page": "start", "language": "de"}
+ARGUMENTS = {"page": "start", "language": "de", "tag": "0"}
 # Not in Django's URL configuration.
 PROBES = {"/healthz": "Kubernetes asks often", "/readyz": "likewise", "/metrics": "Prometheus asks"}
 NEVER = "0/hour"
@@ -51,7 +51,7 @@ def _places() -> Iterator[Place]:
         for ref in (POLL_ID, JOIN_CODE):
             path = "/" + route.replace("<str:ref>", ref).replace("<str:code>", ref)
             for argument, value in ARGUMENTS.items():
-                path = path.replace(f"<str:{argument}>", value)
+                path = path.replace(f"<slug:{argument}>", value)
             assert "<" not in path, f"{route}: say in ARGUMENTS what to put there"
             if ref in path or ref == POLL_ID:
                 yield Place(name, path, ref == JOIN_CODE and ref in path)

@@ -73,7 +73,8 @@ OF_NO_POLL = {
     "GET ^api/(?:.*/)?$",
     "GET ",
     "GET new/",
-    "GET words/<str:page>/<str:language>.js",
+    "GET scripts/<slug:page>.<slug:language>.<slug:tag>.js",
+    "GET styles/<slug:page>.<slug:tag>.css",
 }
 VOTING = "POST api/v1/polls/<str:ref>/votes/"
 RESULTS = "GET api/v1/polls/<str:ref>/results/"

@@ -1,34 +1,24 @@
-"""The units of the scripts, run by the Node that Playwright brings: no install, no build step."""
+"""The units of the scripts, run by Node."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from playwright._impl._driver import compute_driver_executable
+
+from tests.web.node import run_node
 
 UNITS = Path(__file__).parent.parent / "js"
-DEADLINE_SECS = 60
 
 
 def run_units(path: Path) -> tuple[int, str]:
     """Run a file of units; whether it failed, and what there is to read about it."""
-    node, _ = compute_driver_executable()
-    command = [
-        node,
+    return run_node(
         "--test",
         "--test-reporter=spec",
         # The scripts are modules by what is in them; no package.json has to say so.
         "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
-        str(path),
-    ]
-    try:
-        done = subprocess.run(  # no shell; Node and a file of ours
-            command, capture_output=True, text=True, timeout=DEADLINE_SECS, check=False
-        )
-    except subprocess.TimeoutExpired as stuck:
-        return 1, f"no end after {DEADLINE_SECS} s\n{(stuck.stdout or b'').decode()}"
-    return done.returncode, done.stdout + done.stderr
+        path,
+    )
 
 
 @pytest.mark.parametrize("path", sorted(UNITS.glob("*.test.mjs")), ids=lambda path: path.stem)

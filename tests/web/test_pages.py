@@ -150,7 +150,7 @@ def test_pages_speak_the_browsers_language(
     html = read(client, "/", **{"Accept-Language": language})
     assert f'<html lang="{language}" dir="{direction}"' in html
     assert text in html
-    assert f'src="/words/start/{language}.js"' in html
+    assert f'src="/scripts/start.{language}.' in html
 
 
 def test_a_chosen_language_goes_before_the_browsers(client: Client) -> None:
@@ -161,12 +161,10 @@ def test_a_chosen_language_goes_before_the_browsers(client: Client) -> None:
 def test_a_page_gets_its_own_messages_in_the_language_of_their_address(
     client: Client,
 ) -> None:
-    messages = read(client, "/words/vote/de.js", **{"Accept-Language": "ar"})
-    assert "Deine Stimme ist gez" in messages
-    assert "Diese Umfrage l\\u00f6schen" not in messages
-    assert "Diese Umfrage l\\u00f6schen" in read(client, "/words/manage/de.js")
-    assert client.get("/words/vote/xx.js").status_code == 404
-    assert client.get("/words/nothing/de.js").status_code == 404
+    script = read(client, "/scripts/vote.de.0.js", **{"Accept-Language": "ar"})
+    assert "Deine Stimme ist gez" in script
+    assert "Diese Umfrage l\\u00f6schen" not in script
+    assert "Diese Umfrage l\\u00f6schen" in read(client, "/scripts/manage.de.0.js")
 
 
 class TestFrames:

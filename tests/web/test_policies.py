@@ -42,7 +42,7 @@ PAGES = ["/", "/new/", "/p/{code}/", "/p/{code}/live/", "/p/{code}/live/?embed=1
 DOCUMENTS = [*PAGES, "/nothing/", "/api/docs/", "/api/docs/errors/", "/api/docs/live/"]
 DATA = ["/api/nothing/", "/api/schema/", "/api/asyncapi.yaml", "/api/v1/limits/",
         "/api/v1/polls/{code}/", "/p/{code}/qr.svg", "/api/v1/polls/{code}/export/results.csv",
-        "/words/vote/de.js"]  # fmt: skip
+        "/scripts/vote.de.0.js", "/styles/vote.0.css"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -1,5 +1,5 @@
 // Messages, numbers and times in the page's language. Messages come from Django's catalogue
-// (view web:messages), which is loaded before any module.
+// (web/messages.py), which runs before any module.
 
 const language = document.documentElement.lang || "en";
 

@@ -15,7 +15,7 @@ export const hasPages = (poll) => kindNames.includes(poll.kind);
 // → a promise of a kind.
 export const loadKind = async (name) => (await modules[name]()).default;
 
-// The kind of the poll that this page is of; its module is preloaded, see web/modules.py.
+// The kind of the poll that this page is of.
 export const kindOfPage = () => loadKind(document.body.dataset.kind);
 
 // The owner may choose another kind until the first vote; then the page starts again.
