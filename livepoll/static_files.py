@@ -60,7 +60,12 @@ class StaticFiles:
         if response is None:
             await self._ordinary(scope, receive, send)
             return
-        await response.send(send, [], if_none_match=request.header(b"if-none-match"))
+        await response.send(
+            send,
+            [],
+            accept_encoding=request.headers.get(b"accept-encoding", b""),
+            if_none_match=request.header(b"if-none-match"),
+        )
 
     async def _read_once(self, file: _File, sender: str) -> KeptResponse | None:
         key = (asyncio.get_running_loop(), file)
@@ -72,7 +77,9 @@ class StaticFiles:
 
     async def _read(self, file: _File, sender: str) -> KeptResponse | None:
         path, encodings = file
-        headers = [(b"host", b"localhost"), (b"accept-encoding", ", ".join(encodings).encode())]
+        headers = [(b"host", b"localhost")]
+        if path.startswith(settings.STATIC_URL):  # what is made here is compressed here, and better
+            headers.append((b"accept-encoding", ", ".join(encodings).encode()))
         scope = get_scope(path, sender=sender, headers=headers)
         status, sent, body = await ask_django(self._django, scope)
         if status != 200 or len(body) > LARGEST_KEPT_BYTES or not _may_be_kept(sent):

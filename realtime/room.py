@@ -58,7 +58,9 @@ class Room:
         self.voters_known_in: PollState | None = None  # when it was last asked who voted
         self._rows: list[Row] = []
         self._interval = interval_seconds
-        self._kept_poll: tuple[object, bytes] | None = None  # what it was made of, and it
+        # What it was made of, and it.
+        self._kept_poll: tuple[object, bytes] | None = None
+        self._kept_frame: tuple[object, tuple[str, bytes]] | None = None
         # Where results need every ballot, they are read once an interval.
         self._reads = Pacer(interval_seconds, lambda: refresh(self))
         self._moment: datetime | None = None  # when the clock alone changes the status next
@@ -209,8 +211,7 @@ class Room:
         """Lay the newest tally in the slot of each of these that may see it and has not."""
         body = self._encoded()
         is_public = self.state.results_visibility == Visibility.ALWAYS
-        frame = frames.results(body, self.watching)
-        encoded = wire.encode(frame)
+        frame, encoded = self._frame(body, self.watching)
         handed = skipped = 0
         for watcher in watchers:
             if watcher.seen != body and (is_public or self.may_see(watcher)):
@@ -221,6 +222,13 @@ class Room:
                     skipped += watcher.offer(frame)
         metrics.FRAMES.inc(handed)
         metrics.SKIPPED.inc(skipped)
+
+    def _frame(self, body: bytes, watching: int) -> tuple[str, bytes]:
+        """The results frame as text and as it is written; rows that show the same share it."""
+        if self._kept_frame is None or self._kept_frame[0] != (body, watching):
+            frame = frames.results(body, watching)
+            self._kept_frame = (body, watching), (frame, wire.encode(frame))
+        return self._kept_frame[1]
 
     def _encoded(self) -> bytes:
         if self._results is None:

@@ -121,6 +121,8 @@ def test_it_is_compressed_and_304_to_who_has_it(visitor: Person) -> None:
     for accepted in ("gzip", "gzip, br"):
         answer = visitor.get(SCRIPT, headers={"Accept-Encoding": accepted})
         assert answer.headers["content-encoding"] == "gzip"  # brotli once they are collected
+        own = visitor.get(TEXTS, headers={"Accept-Encoding": accepted})
+        assert own.headers["content-encoding"] == accepted.rpartition(" ")[2]
         assert int(answer.headers["content-length"]) < len(whole)
         assert answer.content == whole  # httpx decompresses
         again = visitor.get(
