@@ -73,7 +73,7 @@ def test_a_file_is_asked_for_once(visitor: Person, django: Counted) -> None:
     assert django.paths == [SCRIPT, STYLE]
 
 
-async def test_many_at_once_share_one_reading(django: Counted) -> None:
+async def test_many_at_once_share_one_reading(transactional_db: None, django: Counted) -> None:
     files = StaticFiles(django)
     statuses: list[int] = []
 
