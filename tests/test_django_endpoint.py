@@ -379,7 +379,7 @@ async def test_a_view_that_the_database_fails_is_503(
     assert int(failed.headers["retry-after"]) >= 1
     if path == "/failing/":
         assert f'lang="{accepted}"' in failed.body.decode()
-        assert "page_outage.js" in failed.body.decode()
+        assert f"/scripts/outage.{accepted}." in failed.body.decode()
         assert "script-src" in failed.headers["content-security-policy"] or (
             "default-src 'self'" in failed.headers["content-security-policy"]
         )
