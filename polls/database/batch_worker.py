@@ -6,12 +6,10 @@ for a timer.
 
 import asyncio
 import logging
-import queue
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Generic
 
 from django.db import connection
@@ -38,13 +36,15 @@ class BatchWorker(Generic[Item, Answer]):
         self._batch_size = batch_size
         self._gathered: list[Pending[Item, Answer]] = []
         self._gathering_loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: queue.SimpleQueue[Pending[Item, Answer] | None] = queue.SimpleQueue()
+        self._waiting: deque[Pending[Item, Answer]] = deque()
+        self._changed = threading.Condition()
+        self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def __len__(self) -> int:
         """How many items wait."""
-        return self._waiting.qsize() + len(self._gathered)
+        return len(self._waiting) + len(self._gathered)
 
     def gather(self, pending: Pending[Item, Answer]) -> None:
         """Take this from an event loop: one iteration's items are handed over together."""
@@ -59,7 +59,7 @@ class BatchWorker(Generic[Item, Answer]):
         self.put(gathered)
 
     def put(self, pending: Sequence[Pending[Item, Answer]]) -> None:
-        """Take these, from any thread."""
+        """Take these, from any thread; what comes together is answered together."""
         try:
             if self._thread is None:
                 self._start()
@@ -67,16 +67,19 @@ class BatchWorker(Generic[Item, Answer]):
             logger.exception("%s cannot work", self._name)
             settle((one, error) for one in pending)
             return
-        for one in pending:
-            self._waiting.put(one)
+        with self._changed:
+            self._waiting.extend(pending)
+            self._changed.notify()
 
     def stop(self) -> None:
         """Answer all that waits, close the connection, end the thread."""
         with self._starting:
             if self._thread is not None:
-                self._waiting.put(None)
+                with self._changed:
+                    self._is_stopping = True
+                    self._changed.notify()
                 self._thread.join()
-                self._thread = None
+                self._thread, self._is_stopping = None, False
 
     def _start(self) -> None:
         with self._starting:
@@ -86,16 +89,17 @@ class BatchWorker(Generic[Item, Answer]):
                 self._thread = thread
 
     def _run(self) -> None:
-        one = self._waiting.get()
-        while one is not None:
-            batch = [one]
-            with suppress(queue.Empty):
-                while len(batch) < self._batch_size and (one := self._waiting.get_nowait()):
-                    batch.append(one)
+        while batch := self._next_batch():
             self._answer(batch)
-            if one is not None:
-                one = self._waiting.get()
         connection.close()
+
+    def _next_batch(self) -> list[Pending[Item, Answer]]:
+        """Empty when it is stopping and nothing waits."""
+        with self._changed:
+            while not (self._waiting or self._is_stopping):
+                self._changed.wait()
+            size = min(len(self._waiting), self._batch_size)
+            return [self._waiting.popleft() for _ in range(size)]
 
     def _answer(self, batch: list[Pending[Item, Answer]]) -> None:
         answers: Sequence[Answer | BaseException]

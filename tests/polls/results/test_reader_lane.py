@@ -70,10 +70,8 @@ async def test_every_read_is_of_the_newest_vote(
         assert {one.state.version for one in found} == {number}
         assert all(f'"version":{number},'.encode() in (one.results or b"") for one in found)
         assert {one.tag for one in found} == {found[0].tag}
-    # Of six reads a version by two names, both names, to make what is then at hand; and where the
-    # thread wakes with the first of them, that one once more.
-    asked = len(by_thread)
-    assert asked <= 15
+    asked = len(by_thread)  # once or twice a version, to make what is then at hand
+    assert asked <= 10
     await asyncio.gather(*(reader.read(results_of(poll.id)) for _ in range(50)))
     assert len(by_thread) == asked
 
