@@ -110,7 +110,7 @@ class PollConsumer(_BareConsumer):
             self._leave()
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        request = RawRequest(self.scope)
+        request = RawRequest.of(self.scope)
         try:
             check_host_and_origin(request)
         except (Malformed, OriginNotAllowed):

@@ -13,6 +13,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext
 
 from polls import draining, errors
+from polls.api.requests import whole_number
 from polls.http.attempts import current_attempts
 from polls.http.caller import address_of, read_caller
 from polls.http.voter_cookie import voter_cookie
@@ -140,8 +141,7 @@ def ballot_of(form: QueryDict) -> Mapping[str, Any]:
 
 
 def _number(text: str) -> int:
-    is_number = text.isascii() and text.isdecimal() and len(text) <= 6
-    return int(text) if is_number else 0  # which is no option
+    return whole_number(text, 999_999) or 0  # which is no option
 
 
 def _check_sender(request: HttpRequest) -> None:
