@@ -5,11 +5,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import machine
-from bench.parts.reads import read
+from bench.parts.reads import measure
 from bench.peers import PeerMissing, nginx
 from bench.stage import OPTIONS, Running, Stage
-from bench.web_load import Answers
 
 PART = "pages"
 SOME_POLLS = 30
@@ -61,28 +59,11 @@ def _run_nginx(stage: Stage, bodies: Mapping[str, bytes]) -> None:
         with nginx(folder, files=Path(files)) as (pid, port):
             for number, name in enumerate(bodies):
                 if name in ("vote page", "poll object"):
-                    _measure(stage, f"nginx, {name} as a file", [pid], [port], f"/files/{number}")
+                    measure(stage, PART, f"nginx, {name} as a file", [pid], [port],
+                            f"/files/{number}", [])  # fmt: skip
     except PeerMissing as missing:
         stage.report.remark(str(missing))
 
 
 def _report(stage: Stage, case: str, running: Running, path: str, *headers: str) -> None:
-    _measure(stage, case, running.pids, running.ports, path, *headers)
-
-
-def _measure(
-    stage: Stage, case: str, pids: list[int], ports: list[int], path: str, *headers: str
-) -> None:
-    sizes = stage.sizes
-    before = machine.cpu_seconds(pids)
-    found: list[Answers] = stage.run(
-        read(ports, path, list(headers), clients=sizes.voters, seconds=sizes.seconds,
-             repeats=sizes.repeats, warm_up_seconds=sizes.warm_up_seconds)
-    )  # fmt: skip
-    busy = machine.cpu_seconds(pids) - before
-    stage.report.add(
-        PART, case, "requests/s", "requests/s", [one.per_second for one in found],
-        clients=sizes.voters,
-        p99=f"{found[len(found) // 2].percentile_ms(99):.1f} ms",
-        server_core=f"{busy / (sizes.warm_up_seconds + sum(one.seconds for one in found)):.0%}",
-    )  # fmt: skip
+    measure(stage, PART, case, running.pids, running.ports, path, [*headers])

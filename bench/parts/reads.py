@@ -46,16 +46,23 @@ def run(stage: Stage) -> None:
 
 
 def _report(stage: Stage, case: str, running: Running, path: str, headers: list[str]) -> None:
+    measure(stage, PART, case, running.pids, running.ports, path, headers)
+
+
+def measure(
+    stage: Stage, part: str, case: str, pids: list[int], ports: list[int], path: str,
+    headers: list[str],
+) -> None:  # fmt: skip
+    """Report requests/s of one path at the processes `pids`."""
     sizes = stage.sizes
-    server = machine.cpu_seconds(running.pids)
+    before = machine.cpu_seconds(pids)
     found = stage.run(
-        read(running.ports, path, headers, clients=sizes.voters,
-             seconds=sizes.seconds, repeats=sizes.repeats,
-             warm_up_seconds=sizes.warm_up_seconds)
+        read(ports, path, headers, clients=sizes.voters, seconds=sizes.seconds,
+             repeats=sizes.repeats, warm_up_seconds=sizes.warm_up_seconds)
     )  # fmt: skip
-    busy = machine.cpu_seconds(running.pids) - server
+    busy = machine.cpu_seconds(pids) - before
     stage.report.add(
-        PART, case, "requests/s", "requests/s", [one.per_second for one in found],
+        part, case, "requests/s", "requests/s", [one.per_second for one in found],
         clients=sizes.voters,
         p99=f"{found[len(found) // 2].percentile_ms(99):.1f} ms",
         server_core=f"{busy / (sizes.warm_up_seconds + sum(one.seconds for one in found)):.0%}",
