@@ -14,7 +14,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Hashable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,12 +25,13 @@ from django.utils.translation import get_language_from_request
 
 from livepoll.django_request import Application, ask_django, get_scope
 from livepoll.kept_response import KeptResponse
+from livepoll.shared_answer import SharedAnswers
 from polls import errors
 from polls.http import request_ids
 from polls.http.attempts import current_attempts
 from polls.http.request import SCOPE_KEY, Header, RawRequest, Receive, Send
 from polls.http.response import cors_headers
-from polls.http.voter_cookie import set_cookie
+from polls.http.voter_cookie import COOKIE_NAMES, set_cookie
 from polls.identity.voters import mint_device, token_of
 from polls.refs import parse_ref
 from polls.results.reader import PollQuery, Reading, reader
@@ -43,7 +44,7 @@ _LONGEST_KEPT = 300  # of a query or header that is part of a key
 _SESSION = settings.SESSION_COOKIE_NAME.encode() if settings.ADMIN else None
 _LANGUAGE = settings.LANGUAGE_COOKIE_NAME
 _LANGUAGE_BYTES = _LANGUAGE.encode()
-_VOTER = re.compile(rb"(?:^|;\s*)(?:__Host-)?voter=[^;\s]")
+_VOTER = re.compile(rb"(?:^|;\s*)(?:%b)=[^;\s]" % "|".join(COOKIE_NAMES).encode())
 _JSON = frozenset((b"", b"*/*", b"application/json", b"application/json, */*"))
 _OF_A_BODY = b"application/json"
 _PATH = re.compile(
@@ -170,8 +171,8 @@ class HotResponses:
         self._django = django
         self._ordinary = request_ids.with_request_ids(django)
         self._kept = Kept(_MOST_KEPT_BYTES)
-        # What is being made of polls' states; what is being made of many polls, and for those who
-        # came after that had begun.
+        self._of_states: SharedAnswers[KeptResponse | None] = SharedAnswers()
+        # What is being made of many polls, and for those who came after that had begun.
         self._making: dict[Hashable, asyncio.Task[KeptResponse | None]] = {}
         self._waiting: dict[Hashable, asyncio.Task[KeptResponse | None]] = {}
 
@@ -218,7 +219,10 @@ class HotResponses:
         kept = self._kept.get(key)
         if kept is None or kept[0] != holds_at or settings.DEBUG:  # there, templates change
             scope = _scope_for(asked, reading, request.address)
-            response = await self._made_once((*key, holds_at), scope, asked.place)
+            # At this state or a newer one: all who have read the same state share it.
+            response = await self._of_states.get(
+                (*key, holds_at), partial(self._made, scope, asked.place)
+            )
             if response is None:
                 return None, (0, 0)
             self._kept.keep(key, holds_at, response)
@@ -226,23 +230,15 @@ class HotResponses:
             response = kept[1]
         return response, (state.epoch, state.version)
 
-    async def _made_once(
-        self, key: Hashable, scope: dict[str, Any], place: Place
-    ) -> KeptResponse | None:
-        """Made at this state or a newer one; all who have read the same state share it."""
-        key = (asyncio.get_running_loop(), key)
-        making = self._making.get(key)
-        if making is None:
-            making = self._begin(self._making, key, self._made(scope, place))
-        return await asyncio.shield(making)
-
     async def _of_many(self, asked: Asked, sender: str) -> KeptResponse | None:
         """Made after it was asked for; all who wait for the same share it."""
-        key = (asyncio.get_running_loop(), asked)
+        loop = asyncio.get_running_loop()
+        key = (loop, asked)
         waiting = self._waiting.get(key)
         if waiting is None:
             scope = _scope_for(asked, None, sender)
-            waiting = self._begin(self._waiting, key, self._made_next(key, scope, asked.place))
+            making = self._made_next(key, scope, asked.place)
+            waiting = self._waiting[key] = loop.create_task(making)
         return await asyncio.shield(waiting)
 
     async def _made_next(
@@ -250,22 +246,11 @@ class HotResponses:
     ) -> KeptResponse | None:
         while (before := self._making.get(key)) is not None:
             await asyncio.wait([before])
-        making = self._waiting.pop(key)
-        self._making[key] = making
+        self._making[key] = self._waiting.pop(key)
         try:
             return await self._made(scope, place)
         finally:
             del self._making[key]
-
-    def _begin(self, under_way: dict[Hashable, Any], key: Hashable, making: Any) -> Any:
-        task = under_way[key] = asyncio.get_running_loop().create_task(making)
-
-        def end(_: object) -> None:
-            if under_way.get(key) is task:
-                del under_way[key]
-
-        task.add_done_callback(end)
-        return task
 
     async def _made(self, scope: dict[str, Any], place: Place) -> KeptResponse | None:
         """None: it is not 200, so each client is to get its own."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -48,3 +48,23 @@ class SharedAnswer(Generic[Answer]):
 
     async def _made(self) -> Answer:
         return await self._ask()
+
+
+class SharedAnswers(Generic[Answer]):
+    """Answers by key, each shared by all who ask for it while it is made. Kept by none."""
+
+    def __init__(self) -> None:
+        self._making: dict[Hashable, asyncio.Task[Answer]] = {}
+
+    async def get(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """What `make` of the first who asks returns. A client that leaves takes it from no other.
+
+        Raises:
+            Exception: what `make` raised.
+        """
+        loop = asyncio.get_running_loop()
+        making = self._making.get((loop, key))
+        if making is None:
+            making = self._making[loop, key] = loop.create_task(make())
+            making.add_done_callback(lambda _: self._making.pop((loop, key)))
+        return await asyncio.shield(making)

@@ -6,14 +6,15 @@ from memory. What is not answered with 200 (no such file, ranges), what is not t
 is too large, is Django's each time, and after the first time only once.
 """
 
-import asyncio
 import re
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
 from livepoll.django_request import Application, ask_django, get_scope
 from livepoll.kept_response import KeptResponse, encodings_of
+from livepoll.shared_answer import SharedAnswers
 from polls.http import request_ids
 from polls.http.request import Header, RawRequest, Receive, Send
 
@@ -21,7 +22,7 @@ from polls.http.request import Header, RawRequest, Receive, Send
 LARGEST_KEPT_BYTES = 200_000
 _MOST_NOT_KEPT = 1_000
 
-_File = tuple[str, tuple[str, ...]]  # its path, and the encodings that a client takes
+_File = tuple[str, tuple[str, ...]]  # its path, and the encodings that are asked for
 _PAGE_FILE = re.compile(r"/(?:scripts|styles)/[\w.-]+")
 
 
@@ -47,16 +48,18 @@ class StaticFiles:
         self._ordinary = request_ids.with_request_ids(django)
         self._kept: dict[_File, KeptResponse] = {}
         self._not_kept: set[str] = set()  # what is known to be Django's each time
-        # By event loop and file: thousands may want one that none has asked for before.
-        self._reading: dict[tuple[Any, _File], asyncio.Task[KeptResponse | None]] = {}
+        # Thousands may want a file that none has asked for before.
+        self._read_now: SharedAnswers[KeptResponse | None] = SharedAnswers()
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request = RawRequest.of(scope)
         response = None
         path = scope["path"]
         if b"range" not in request.headers and path not in self._not_kept:
-            file = path, encodings_of(request.headers.get(b"accept-encoding", b""))
-            response = self._kept.get(file) or await self._read_once(file, request.address)
+            file = _file_for(path, request.headers.get(b"accept-encoding", b""))
+            response = self._kept.get(file) or await self._read_now.get(
+                file, partial(self._read, file, request.address)
+            )
         if response is None:
             await self._ordinary(scope, receive, send)
             return
@@ -67,19 +70,9 @@ class StaticFiles:
             if_none_match=request.header(b"if-none-match"),
         )
 
-    async def _read_once(self, file: _File, sender: str) -> KeptResponse | None:
-        key = (asyncio.get_running_loop(), file)
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = key[0].create_task(self._read(file, sender))
-            reading.add_done_callback(lambda _: self._reading.pop(key))
-        return await asyncio.shield(reading)
-
     async def _read(self, file: _File, sender: str) -> KeptResponse | None:
         path, encodings = file
-        headers = [(b"host", b"localhost")]
-        if path.startswith(settings.STATIC_URL):  # what is made here is compressed here, and better
-            headers.append((b"accept-encoding", ", ".join(encodings).encode()))
+        headers = [(b"host", b"localhost"), (b"accept-encoding", ", ".join(encodings).encode())]
         scope = get_scope(path, sender=sender, headers=headers)
         status, sent, body = await ask_django(self._django, scope)
         if status != 200 or len(body) > LARGEST_KEPT_BYTES or not _may_be_kept(sent):
@@ -88,6 +81,12 @@ class StaticFiles:
             return None
         response = self._kept[file] = KeptResponse(sent, body)
         return response
+
+
+def _file_for(path: str, accept_encoding: bytes) -> _File:
+    """Static files are asked for as the client takes them, for WhiteNoise may have them compressed;
+    what Django makes is kept once, and compressed here."""
+    return path, encodings_of(accept_encoding) if path.startswith(settings.STATIC_URL) else ()
 
 
 def _may_be_kept(headers: list[Header]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -131,7 +132,7 @@ async def test_the_first_client_leaves_and_the_others_get_it() -> None:
     hot = HotResponses(django)
     asked = Asked(LIST, b"", b"localhost", False, "en", b"")
     asks: tuple[Callable[[], Any], ...] = (
-        lambda: hot._made_once("one", get_scope("/"), LIST),
+        lambda: hot._of_states.get("one", partial(hot._made, get_scope("/"), LIST)),
         lambda: hot._of_many(asked, "203.0.113.9"),
     )
     for ask in asks:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from livepoll.shared_answer import SharedAnswer
+from livepoll.shared_answer import SharedAnswer, SharedAnswers
 
 
 class Question:
@@ -41,3 +41,20 @@ async def test_without_an_age_each_that_comes_later_asks() -> None:
     with pytest.raises(LookupError):
         await shared.get()
     assert [await shared.get(), await shared.get()] == [2, 3]
+
+
+async def test_by_key_each_answer_is_made_once_for_all_who_wait() -> None:
+    question, other = Question(), Question()
+    other.asked = 1
+    shared: SharedAnswers[int] = SharedAnswers()
+    first, *waiting = (asyncio.create_task(shared.get("one", question.ask)) for _ in range(5))
+    apart = asyncio.create_task(shared.get("other", other.ask))
+    await asyncio.sleep(0)
+    first.cancel()
+    question.go_on.set()
+    other.go_on.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in found] == [LookupError] * 4
+    assert await apart == 2
+    assert [await shared.get("one", question.ask) for _ in range(2)] == [2, 3]
+    assert question.asked == 3
